@@ -1,0 +1,90 @@
+"""What decoding asks of a language model, whatever computes it.
+
+A model has no token for the beginning of a text. Where there is no context at all, a newline
+stands for it; a vocabulary without newline uses its first known token.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.encode.text import Vocabulary
+from elman.errors import ModelError
+
+State = Any  # opaque: what a predictor carries from one timestep to the next, a row a text
+
+
+class Predictor(Protocol):
+    """A language model that reads one token of each of N texts at a time."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens it reads and predicts, V of them."""
+        ...
+
+    def start(self) -> State:
+        """State of one text (one row) of which nothing was read."""
+        ...
+
+    def advance(
+        self, state: State, tokens: NDArray[np.int32]
+    ) -> tuple[NDArray[np.floating], State]:
+        """Read ``tokens`` (N,), one a row: log-probabilities of the next (N, V), new state.
+
+        ``state`` may be used again afterwards and must not change.
+        """
+        ...
+
+    def select(self, state: State, rows: NDArray[np.intp]) -> State:
+        """Gather ``rows`` of a state, in that order; a row may be taken several times."""
+        ...
+
+
+def begin(predictor: Predictor) -> tuple[NDArray[np.float64], State]:
+    """Read the beginning of a text: log-probabilities of its first token (V,), state."""
+    vocabulary = predictor.vocabulary
+    newline = vocabulary.encode("\n")
+    if newline.size != 1 or newline[0] == vocabulary.unknown:
+        newline = np.array([0 if vocabulary.unknown != 0 else 1], np.int32)
+    log_probs, state = advance(predictor, predictor.start(), newline)
+    return log_probs[0], state
+
+
+def advance(
+    predictor: Predictor, state: State, tokens: NDArray[np.int32]
+) -> tuple[NDArray[np.float64], State]:
+    """Call ``predictor.advance`` and check what it says: shape (N, V), no NaN, no +inf."""
+    log_probs, state = predictor.advance(state, tokens)
+    expected = (len(tokens), len(predictor.vocabulary))
+    if log_probs.shape != expected:
+        raise ModelError(
+            "predict",
+            f"log-probabilities must have shape {expected}, found {log_probs.shape}; "
+            "use a vocabulary and a model that belong together",
+        )
+    check_log_probs(log_probs)
+    return np.asarray(log_probs, np.float64), state
+
+
+def read(
+    predictor: Predictor,
+    log_probs: NDArray[np.float64],
+    state: State,
+    tokens: NDArray[np.int32],
+) -> tuple[NDArray[np.float64], State]:
+    """Read ``tokens`` (N,) of one text in order; with none, return what was given."""
+    for token in tokens:
+        rows, state = advance(predictor, state, token[None])
+        log_probs = rows[0]
+    return log_probs, state
+
+
+def check_log_probs(log_probs: NDArray[np.floating]) -> None:
+    """Raise :class:`ModelError` at NaN or +inf; -inf is a probability of 0."""
+    if not log_probs.max(initial=-np.inf) < np.inf:  # the maximum with a nan is nan
+        raise ModelError(
+            "predict",
+            "log-probabilities must be numbers or -inf, found nan or +inf; "
+            "the model is damaged or has diverged, use an earlier checkpoint",
+        )

@@ -1,0 +1,143 @@
+"""Drawing the next token: temperature, top-k, and top-p (Holtzman et al. 2020, section 3.1)."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from elman.decode.predictor import Predictor, begin, check_log_probs, read
+from elman.encode.text import StreamDecoder, Vocabulary
+from elman.errors import ModelError, UsageError
+
+MAX_TEMPERATURE = 100.0
+
+
+def probabilities(
+    log_probs: ArrayLike,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    forbidden: ArrayLike = (),
+) -> NDArray[np.float64]:
+    """Turn log-probabilities (V,) into the distribution (V,) to draw from.
+
+    In this order: ``forbidden`` ids get 0; ``p ** (1 / temperature)``, where temperature 0 leaves
+    only the most probable token; ``top_k`` keeps the k most probable (0: all); ``top_p`` keeps
+    the smallest set of most probable tokens whose mass reaches it, at least one. Of equals the
+    lower id comes first.
+
+    Raises :class:`UsageError` for options out of bounds, :class:`ModelError` for NaN, +inf or
+    when nothing is left to draw.
+    """
+    check_options(temperature, top_k, top_p)
+    scores = np.array(log_probs, np.float64)  # (V,)
+    check_log_probs(scores)
+    scores[np.asarray(forbidden, np.intp)] = -np.inf
+    best = scores.max(initial=-np.inf)
+    if np.isneginf(best):
+        raise ModelError(
+            "sample", "some token must have a probability above 0, found none; use another model"
+        )
+    order = np.argsort(-scores, kind="stable")
+    kept = 1 if temperature == 0 else (top_k or order.size)
+    weights = np.exp((scores[order[:kept]] - best) / (temperature or 1.0))
+    weights /= weights.sum()
+    if top_p < 1:
+        reached = int(np.searchsorted(np.cumsum(weights), top_p)) + 1
+        weights = weights[:reached] / weights[:reached].sum()
+    result = np.zeros_like(scores)
+    result[order[: weights.size]] = weights
+    return result
+
+
+def check_options(temperature: float, top_k: int, top_p: float) -> None:
+    """Raise :class:`UsageError` unless the sampling options are within their bounds."""
+    rules = (
+        (
+            0 <= temperature <= MAX_TEMPERATURE,
+            f"temperature must be from 0 to {MAX_TEMPERATURE:g}",
+            temperature,
+        ),
+        (top_k >= 0, "top_k must be at least 0 (0 keeps all tokens)", top_k),
+        (0 < top_p <= 1, "top_p must be above 0 and at most 1", top_p),
+    )
+    for holds, rule, found in rules:
+        if not holds:
+            raise UsageError("sample", f"{rule}, found {found}")
+
+
+def sample(
+    log_probs: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    forbidden: ArrayLike = (),
+) -> int:
+    """Draw one id from :func:`probabilities`; one random number a call."""
+    drawn = probabilities(
+        log_probs, temperature=temperature, top_k=top_k, top_p=top_p, forbidden=forbidden
+    )
+    mass = np.cumsum(drawn)
+    # Below the last step of `mass`, so that rounding never draws an id of probability 0.
+    return int(np.searchsorted(mass, rng.random() * mass[-1], side="right"))
+
+
+def generate(
+    predictor: Predictor,
+    prompt: str,
+    *,
+    length: int,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 0,
+) -> Iterator[str]:
+    """Yield text that goes on from ``prompt``, complete characters as they are drawn.
+
+    Exactly ``length`` code points in all: the last piece is cut to fit. The unknown token is
+    never drawn. The same seed gives the same text. Options as in :func:`probabilities`.
+    """
+    check_options(temperature, top_k, top_p)
+    if length < 0:
+        raise UsageError("generate", f"length must be at least 0, found {length}")
+    rng = np.random.default_rng(seed)
+    draw = partial(sample, rng=rng, temperature=temperature, top_k=top_k, top_p=top_p)
+    return _generate(predictor, prompt, length, draw)
+
+
+def _generate(
+    predictor: Predictor, prompt: str, length: int, draw: Callable[..., int]
+) -> Iterator[str]:
+    vocabulary = predictor.vocabulary
+    decoder = StreamDecoder(vocabulary)
+    never = [] if vocabulary.unknown is None else [vocabulary.unknown]
+    prompt, forbidden, surplus = _leave_space(vocabulary, prompt, never)
+    log_probs, state = begin(predictor)
+    tokens = vocabulary.encode(prompt)
+    while length > 0:
+        log_probs, state = read(predictor, log_probs, state, tokens)
+        tokens = np.array([draw(log_probs, forbidden=forbidden)], np.int32)
+        text = decoder.feed(int(tokens[0]))[surplus:][:length]
+        forbidden, surplus = never, 0
+        length -= len(text)
+        if text:
+            yield text
+
+
+def _leave_space(
+    vocabulary: Vocabulary, prompt: str, never: list[int]
+) -> tuple[str, list[int], int]:
+    """Leave a space at the end of the prompt to the first token, where tokens bring their own.
+
+    ``The `` would be read as ``The`` and a lone space, after which no word follows in training.
+    Returns the prompt to read, the ids the first token may not be, the characters to cut off it.
+    """
+    spaced = [piece.startswith(b" ") for piece in vocabulary.pieces]
+    longer = any(piece.startswith(b" ") and len(piece) > 1 for piece in vocabulary.pieces)
+    if not (prompt.endswith(" ") and longer):
+        return prompt, never, 0
+    return prompt[:-1], [token for token, holds in enumerate(spaced) if not holds], 1

@@ -1,0 +1,99 @@
+"""Predictive text: whole words that complete what is typed, and words that may come next."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.decode.pieces import PieceTable
+from elman.decode.predictor import Predictor, State, begin, read
+from elman.decode.wordbeam import BeamOptions, Suggestion, WordBeam
+from elman.decode.wholewords import WholeWords
+from elman.encode.text import normalise
+from elman.encode.words import last_break, split_typed
+from elman.errors import UsageError
+
+MAX_SUGGESTIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """``completions`` of the word being typed, empty outside a word; ``next_words`` after it."""
+
+    completions: list[Suggestion]
+    next_words: list[Suggestion]
+
+
+class Suggester:
+    """Suggests words while a text is typed. Each settled part of the text is read once.
+
+    A word's probability is that of the word and then its end, given the text before it and what
+    is typed of it. After a space it is given the space too. Words are as in
+    :mod:`elman.encode.words`, whatever the level of the model; the text is read in the tokens
+    that the whole of it would have.
+    """
+
+    def __init__(self, predictor: Predictor, options: BeamOptions | None = None) -> None:
+        self._predictor = predictor
+        self._options = options or BeamOptions()
+        self._check_options()
+        vocabulary = predictor.vocabulary
+        self._table = PieceTable(vocabulary)
+        self._whole_words = WholeWords(self._table) if vocabulary.level == "word" else None
+        self._log_probs, self._state = begin(predictor)
+        self._typed = ""  # what further typing may still change the tokens of
+
+    def _check_options(self) -> None:
+        options = self._options
+        rules = (
+            (1 <= options.width <= 4096, "width must be from 1 to 4096", options.width),
+            (1 <= options.longest <= 64, "longest must be from 1 to 64", options.longest),
+            (0 <= options.slack <= 1, "slack must be from 0 to 1", options.slack),
+        )
+        for holds, rule, found in rules:
+            if not holds:
+                raise UsageError("suggest", f"{rule}, found {found}")
+
+    def feed(self, text: str) -> None:
+        """Add typed text: letters, words or pages."""
+        typed = normalise(self._typed + text)
+        settled = last_break(typed)
+        self._log_probs, self._state = self._read(typed[:settled])
+        self._typed = typed[settled:]
+
+    def suggest(self, n: int = 3) -> Suggestions:
+        """Return up to n completions and up to n words to come after the best of them."""
+        settled, begun = split_typed(self._typed)
+        if not begun.strip(" "):
+            return Suggestions([], self.words(n))
+        completions = self.words(n)
+        space = " " if begun.startswith(" ") else ""
+        word = space + completions[0].text if completions else begun
+        return Suggestions(completions, self._after(f"{settled}{word} ", n))
+
+    def words(self, n: int = 3) -> list[Suggestion]:
+        """Return up to n words for this place: completions within a word, else next words."""
+        return self._after(self._typed, n)
+
+    def _after(self, typed: str, n: int) -> list[Suggestion]:
+        if not 1 <= n <= MAX_SUGGESTIONS:
+            raise UsageError("suggest", f"n must be from 1 to {MAX_SUGGESTIONS}, found {n}")
+        settled, begun = split_typed(typed)
+        log_probs, state = self._read(settled)
+        if self._whole_words:
+            return self._whole_words.search(log_probs, begun, n)
+        beam = WordBeam(self._predictor, self._table, begun, n, self._options)
+        return beam.search(log_probs, state)
+
+    def _read(self, text: str) -> tuple[NDArray[np.float64], State]:
+        tokens = self._predictor.vocabulary.encode(text)
+        return read(self._predictor, self._log_probs, self._state, tokens)
+
+
+def suggest(
+    predictor: Predictor, typed: str, n: int = 3, options: BeamOptions | None = None
+) -> Suggestions:
+    """Suggest words for ``typed``; to follow a text being typed use :class:`Suggester`."""
+    suggester = Suggester(predictor, options)
+    suggester.feed(typed)
+    return suggester.suggest(n)

@@ -1,0 +1,133 @@
+"""The most probable words from a model of tokens: a beam search up to the word's end.
+
+A word may be written with several series of tokens, and may end before many different ones. Its
+probability is the sum over both. The ends are summed in one product with the tables of
+:mod:`elman.decode.pieces`, never enumerated.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.decode.pieces import PieceTable, Shape, shape_of
+from elman.decode.predictor import Predictor, State, advance
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A word and its probability, given the text and what is typed of the word."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class BeamOptions:
+    """How far to search.
+
+    ``width``: unfinished words followed at a time. ``longest``: characters a word may have beyond
+    what is typed. ``slack``: an unfinished word is given up when its probability falls below
+    this share of the n-th best finished word. At 1 it could still add to a word by another
+    tokenisation or end, but be none of the n best; at 0 the search is complete but for ``width``.
+    """
+
+    width: int = 24
+    longest: int = 24
+    slack: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Hypothesis:
+    text: bytes
+    shape: Shape
+    word: str
+    probability: float
+
+
+class WordBeam:
+    """One search: the words that begin with ``begun`` after a text already read."""
+
+    def __init__(
+        self, predictor: Predictor, table: PieceTable, begun: str, n: int, options: BeamOptions
+    ) -> None:
+        self._predictor = predictor
+        self._table = table
+        self._begun = begun.encode()
+        self._word = begun.removeprefix(" ")
+        self._n = n
+        self._options = options
+        self._found: defaultdict[str, float] = defaultdict(float)
+        self._mass = 0.0 if begun else 1.0  # P(begun)
+
+    def search(self, log_probs: NDArray[np.float64], state: State) -> list[Suggestion]:
+        """Return the n best, from the log-probabilities (V,) and state (one row) of the text."""
+        beam = [_Hypothesis(b"", Shape.NOTHING, "", 1.0)]
+        log_probs = log_probs[None]
+        while True:
+            weights = np.exp(log_probs)  # (K, V), K hypotheses
+            weights *= np.array([[hypothesis.probability] for hypothesis in beam])
+            self._finish(beam, weights)
+            beam, rows, tokens = self._extend(beam, self._allowed(beam, weights))
+            if not beam:
+                return self._best()
+            state = self._predictor.select(state, rows)
+            log_probs, state = advance(self._predictor, state, tokens)
+
+    def _finish(self, beam: list[_Hypothesis], weights: NDArray[np.float64]) -> None:
+        """Give each word the mass of all tokens before which it ends."""
+        ends = self._table.ends[[hypothesis.shape for hypothesis in beam]]  # (K, V)
+        for hypothesis, mass in zip(beam, np.where(ends, weights, 0).sum(axis=1), strict=True):
+            self._add(hypothesis.text, hypothesis.word, float(mass))
+
+    def _add(self, text: bytes, word: str, mass: float) -> None:
+        if mass > 0 and text.startswith(self._begun) and word.startswith(self._word):
+            self._found[word] += mass
+
+    def _allowed(
+        self, beam: list[_Hypothesis], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Leave the mass of the tokens that carry a word on and agree with what is typed."""
+        allowed = self._table.goes_on[[hypothesis.shape for hypothesis in beam]]  # (K, V)
+        for row, hypothesis in enumerate(beam):
+            rest = self._begun[len(hypothesis.text) :]
+            if rest:
+                covering = self._table.starting_with(rest)
+                self._mass += float(weights[row, covering].sum())
+                allowed[row] = False
+                allowed[row, covering] = True
+                allowed[row, self._table.beginning(rest)] = True
+        return np.where(allowed, weights, 0)
+
+    def _extend(
+        self, beam: list[_Hypothesis], weights: NDArray[np.float64]
+    ) -> tuple[list[_Hypothesis], NDArray[np.intp], NDArray[np.int32]]:
+        """Follow the heaviest extensions: the new hypotheses, their old rows, their tokens."""
+        flat = weights.reshape(-1)
+        width = min(self._options.width, flat.size)
+        heaviest = np.argpartition(flat, -width)[-width:]
+        threshold = self._options.slack * self._nth_best()
+        kept: list[tuple[_Hypothesis, int, int]] = []
+        for index in heaviest[flat[heaviest] > threshold]:
+            row, token = divmod(int(index), weights.shape[1])
+            text = beam[row].text + self._table.pieces[token]
+            shape, word = shape_of(text)
+            if shape is Shape.CLOSED:
+                self._add(text, word, float(flat[index]))
+            elif shape is not Shape.WRONG and len(word) <= len(self._word) + self._options.longest:
+                kept.append((_Hypothesis(text, shape, word, float(flat[index])), row, token))
+        rows = np.array([row for _, row, _ in kept], np.intp)
+        tokens = np.array([token for _, _, token in kept], np.int32)
+        return [hypothesis for hypothesis, _, _ in kept], rows, tokens
+
+    def _nth_best(self) -> float:
+        if len(self._found) < self._n:
+            return 0.0
+        return sorted(self._found.values())[-self._n]
+
+    def _best(self) -> list[Suggestion]:
+        if self._mass <= 0:
+            return []
+        words = sorted(self._found.items(), key=lambda item: (-item[1], item[0]))
+        return [Suggestion(word, min(1.0, mass / self._mass)) for word, mass in words[: self._n]]

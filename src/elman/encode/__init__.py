@@ -1,0 +1,1 @@
+"""The world as arrays: text becomes token ids, sound becomes features, pictures become pixels."""

@@ -1,0 +1,1 @@
+"""Learn a text, then predict what comes next."""

@@ -1,0 +1,206 @@
+"""Suggestions against the enumeration of every series of tokens."""
+
+import re
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from elman.decode.suggest import Suggester, suggest
+from elman.decode.wordbeam import BeamOptions
+from elman.encode.bpe import BytePairVocabulary
+from elman.encode.text import ByteVocabulary, CharacterVocabulary, WordVocabulary
+from elman.encode.words import split
+from elman.errors import ModelError, UsageError
+
+# Words in the letters of these tests; a joiner at the end may still go on.
+WORD = re.compile(r" ?([^\W_字]+(?:['-][^\W_字]+)*|字)")
+OPEN = re.compile(r" ?(|[^\W_字]+(?:['-][^\W_字]+)*['-]?|字)")
+VOCABULARIES = {
+    "character": (CharacterVocabulary("\n 'ab.字"), "\n 'ab.字"),
+    "byte": (ByteVocabulary(), "\n 'a.é—"),
+    "bpe": (
+        BytePairVocabulary(
+            "\n 'ab.",
+            [("a", "b"), (" ", "a"), (" a", "b"), ("ab", "a"), ("a", "'"), ("a", "a"), ("b", ".")],
+        ),
+        "\n 'ab.",
+    ),
+}
+TYPED = {  # typed: what is settled, what is begun
+    "": ("", ""),
+    "a": ("", "a"),
+    "a ": ("a", " "),
+    "aa a": ("aa", " a"),
+    "a.\na'": ("a.\n", "a'"),
+    "a'a.": ("a'a.", ""),
+    "a. 'aa": ("a. '", "aa"),
+}
+
+
+def enumerate_words(predictor, settled, begun, longest):
+    """P(word | settled, begun) of all words up to ``longest`` characters beyond what is typed."""
+    vocabulary = predictor.vocabulary
+    pieces = vocabulary.pieces
+    log_probs, state = predictor.advance(predictor.start(), vocabulary.encode("\n"))
+    for token in vocabulary.encode(settled):
+        log_probs, state = predictor.advance(state, np.array([token], np.int32))
+    begun_bytes, typed = begun.encode(), begun.removeprefix(" ")
+    words: defaultdict[str, float] = defaultdict(float)
+    covered = 0.0
+    stack = [(b"", 1.0, log_probs[0], state)]
+    while stack:
+        text, weight, log_probs, state = stack.pop()
+        for token in np.flatnonzero(np.exp(log_probs)):
+            longer, mass = text + pieces[token], weight * float(np.exp(log_probs[token]))
+            size = min(len(longer), len(begun_bytes))
+            if not pieces[token] or longer[:size] != begun_bytes[:size]:
+                continue
+            if len(text) < len(begun_bytes) <= len(longer):
+                covered += mass
+            whole = longer.decode(errors="ignore")
+            half = len(whole.encode()) < len(longer)
+            match = WORD.match(whole)
+            if OPEN.fullmatch(whole):
+                if not match or len(match[1]) <= len(typed) + longest:
+                    after = predictor.advance(state, np.array([token], np.int32))
+                    stack.append((longer, mass, after[0][0], after[1]))
+            elif match and not half and match[1].startswith(typed) and size == len(begun_bytes):
+                words[match[1]] += mass
+    return {word: mass / (covered if begun else 1.0) for word, mass in words.items()}
+
+
+@pytest.mark.parametrize("typed", TYPED, ids=repr)
+@pytest.mark.parametrize("level", VOCABULARIES)
+def test_wide_beam_is_exact(make_chain, level, typed):
+    predictor = make_chain(*VOCABULARIES[level])
+    exact = enumerate_words(predictor, *TYPED[typed], longest=2)
+    suggester = Suggester(predictor, BeamOptions(width=4000, longest=2, slack=0))
+    suggester.feed(typed)
+    found = {item.text: item.probability for item in suggester.words(100)}
+    best = dict(sorted(exact.items(), key=lambda item: (-item[1], item[0]))[:100])
+    assert len(best) > 3
+    assert list(found) == list(best)
+    assert found == pytest.approx(best, rel=1e-9)
+
+
+@pytest.mark.parametrize("typed", TYPED, ids=repr)
+@pytest.mark.parametrize("seed", range(3))
+def test_default_beam_finds_the_best_characters(make_chain, typed, seed):
+    predictor = make_chain(*VOCABULARIES["character"], seed=seed)
+    exact = enumerate_words(predictor, *TYPED[typed], longest=5)
+    suggester = Suggester(predictor, BeamOptions(longest=5))
+    suggester.feed(typed)
+    found = suggester.words(3)
+    assert [item.text for item in found] == sorted(exact, key=lambda word: -exact[word])[:3]
+    for item in found:
+        assert item.probability == pytest.approx(exact[item.text], rel=0.25)
+        assert item.probability <= exact[item.text] * (1 + 1e-9)
+
+
+def test_different_tokens_of_one_word_are_summed(make_table):
+    vocabulary = BytePairVocabulary(" ab", [("a", "b")])  # 0 unknown, " " 1, a 2, b 3, ab 4
+    table = np.tile([0.0, 0.5, 0.2, 0.2, 0.1], (97, 1))
+    found = suggest(make_table(vocabulary, table), "a", 2, BeamOptions(slack=0)).completions
+    # P(a..) = P(a) + P(ab) = 0.3. "a": a, end. "ab": a b end, or ab end.
+    assert [item.text for item in found] == ["a", "ab"]
+    expected = [0.2 * 0.5 / 0.3, (0.2 * 0.2 + 0.1) * 0.5 / 0.3]
+    assert [item.probability for item in found] == pytest.approx(expected)
+
+
+@pytest.fixture
+def words(make_table):
+    vocabulary = WordVocabulary(["\n", " the", "the", " then", " cat", ".", " don't", " 字"])
+    row = [0.1, 0.05, 0.2, 0.05, 0.1, 0.15, 0.15, 0.12, 0.08]
+    return make_table(vocabulary, np.tile(row, (97, 1)))
+
+
+@pytest.mark.parametrize(
+    ("typed", "completions", "next_words"),
+    [
+        ("", {}, {"the": 0.25, "cat": 0.15, "don't": 0.12}),
+        ("x ", {}, {"the": 0.2 / 0.65, "cat": 0.15 / 0.65, "don't": 0.12 / 0.65}),
+        ("cat th", {"the": 2 / 3, "then": 1 / 3}, {"the": 0.2 / 0.65, "cat": 0.15 / 0.65}),
+        ("(the", {"the": 1.0}, {"the": 0.2 / 0.65, "cat": 0.15 / 0.65}),
+        ("I don'", {"don't": 1.0}, {"the": 0.2 / 0.65, "cat": 0.15 / 0.65}),
+        (" qx", {}, {"the": 0.2 / 0.65, "cat": 0.15 / 0.65}),
+    ],
+    ids=["start", "space", "within", "bracket", "joiner", "never-seen"],
+)
+def test_word_level(words, typed, completions, next_words):
+    found = suggest(words, typed)
+    assert {item.text: item.probability for item in found.completions} == pytest.approx(completions)
+    best = {item.text: item.probability for item in found.next_words}
+    assert next_words.items() <= {word: pytest.approx(p) for word, p in best.items()}.items()
+
+
+@pytest.mark.parametrize("level", VOCABULARIES)
+def test_next_words_follow_the_best_completion(make_chain, level):
+    predictor = make_chain(*VOCABULARIES[level])
+    found = suggest(predictor, "a.a")
+    after = suggest(predictor, f"a.{found.completions[0].text} ")
+    assert after.completions == []
+    assert found.next_words == after.next_words != []
+
+
+@pytest.mark.parametrize("level", VOCABULARIES)
+@pytest.mark.parametrize("typed", ["aq", "a ü", "ЖЖ", "a\u0301\u0301", "字字"])
+def test_characters_never_seen(make_chain, level, typed):
+    predictor = make_chain(*VOCABULARIES[level])
+    completions = suggest(predictor, typed).completions
+    assert completions == []
+
+
+@pytest.mark.parametrize("level", VOCABULARIES)
+def test_letter_by_letter_is_the_whole_text(make_chain, level):
+    predictor = make_chain(*VOCABULARIES[level])
+    text = "a'a aa.  aba\n 'ab' a'"
+    letters = Suggester(predictor)
+    for number, letter in enumerate(text, start=1):
+        letters.feed(letter)
+        assert letters.suggest() == suggest(predictor, text[:number])
+
+
+@pytest.mark.parametrize("level", VOCABULARIES)
+def test_text_is_read_once_and_in_its_own_tokens(make_chain, level):
+    predictor = make_chain(*VOCABULARIES[level])
+    text = "a'a aa.  aba\n 'ab' a"
+    suggester = Suggester(predictor)
+    for letter in text:
+        suggester.feed(letter)
+    settled = "".join(split(text)[:-1])
+    assert predictor.read == [*predictor.vocabulary.encode("\n" + settled)]
+
+
+def test_accent_typed_after_its_letter(make_chain):
+    predictor = make_chain(CharacterVocabulary("\n aéb"), "\n aéb")
+    suggester = Suggester(predictor)
+    for letter in "a be\u0301":
+        suggester.feed(letter)
+    assert suggester.suggest() == suggest(predictor, "a bé")
+    assert suggester.suggest().completions[0].text.startswith("bé")
+
+
+@pytest.mark.parametrize(
+    ("options", "n", "message"),
+    [
+        (BeamOptions(width=0), 3, "width must be from 1 to 4096, found 0"),
+        (BeamOptions(longest=65), 3, "longest must be from 1 to 64, found 65"),
+        (BeamOptions(slack=2), 3, "slack must be from 0 to 1, found 2"),
+        (BeamOptions(), 0, "n must be from 1 to 100, found 0"),
+    ],
+    ids=["width", "longest", "slack", "n"],
+)
+def test_bounds(make_chain, options, n, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        suggest(make_chain(*VOCABULARIES["character"]), "a", n, options)
+
+
+def test_model_of_another_vocabulary(make_table):
+    with pytest.raises(ModelError, match=r"shape \(1, 3\), found \(1, 5\)"):
+        suggest(make_table(CharacterVocabulary("ab"), np.full((97, 5), 0.2)), "a")
+
+
+def test_damaged_model(make_table):
+    with pytest.raises(ModelError, match=r"nan"):
+        suggest(make_table(CharacterVocabulary("ab"), np.full((97, 3), np.nan)), "a")
