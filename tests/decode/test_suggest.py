@@ -38,6 +38,17 @@ TYPED = {  # typed: what is settled, what is begun
 }
 
 
+def decode(text):
+    """(complete characters, is one incomplete), or None if ``text`` is not UTF-8."""
+    for cut in range(min(4, len(text))):
+        try:
+            return text[: len(text) - cut].decode(), cut > 0
+        except UnicodeDecodeError as error:
+            if error.reason != "unexpected end of data":
+                return None
+    return "", True
+
+
 def enumerate_words(predictor, settled, begun, longest):
     """P(word | settled, begun) of all words up to ``longest`` characters beyond what is typed."""
     vocabulary = predictor.vocabulary
@@ -54,12 +65,12 @@ def enumerate_words(predictor, settled, begun, longest):
         for token in np.flatnonzero(np.exp(log_probs)):
             longer, mass = text + pieces[token], weight * float(np.exp(log_probs[token]))
             size = min(len(longer), len(begun_bytes))
-            if not pieces[token] or longer[:size] != begun_bytes[:size]:
+            agrees = longer[:size] == begun_bytes[:size]
+            if not pieces[token] or not agrees or decode(longer) is None:
                 continue
             if len(text) < len(begun_bytes) <= len(longer):
                 covered += mass
-            whole = longer.decode(errors="ignore")
-            half = len(whole.encode()) < len(longer)
+            whole, half = decode(longer)
             match = WORD.match(whole)
             if OPEN.fullmatch(whole):
                 if not match or len(match[1]) <= len(typed) + longest:
@@ -92,10 +103,11 @@ def test_default_beam_finds_the_best_characters(make_chain, typed, seed):
     suggester = Suggester(predictor, BeamOptions(longest=5))
     suggester.feed(typed)
     found = suggester.words(3)
-    assert [item.text for item in found] == sorted(exact, key=lambda word: -exact[word])[:3]
+    # What is found is as probable as the best, but for a tenth; nothing is reported too high.
+    best = sorted(exact.values(), reverse=True)[:3]
+    assert [exact[item.text] for item in found] == pytest.approx(best, rel=0.1)
     for item in found:
-        assert item.probability == pytest.approx(exact[item.text], rel=0.25)
-        assert item.probability <= exact[item.text] * (1 + 1e-9)
+        assert 0.9 * exact[item.text] <= item.probability <= exact[item.text] * (1 + 1e-9)
 
 
 def test_different_tokens_of_one_word_are_summed(make_table):

@@ -122,6 +122,15 @@ def test_cleans_up_after_dead_runs(folder: Path) -> None:
     assert os.listdir(folder) == ["step-000000006"]
 
 
+def test_makes_room_before_it_writes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a full disk killed must not keep the disk full."""
+    (folder / ".step-000000005.partial").mkdir(parents=True)
+    monkeypatch.setattr(os, "mkdir", lambda *_: full())
+    with pytest.raises(StorageError, match="No space left"):
+        put(folder, 6)
+    assert os.listdir(folder) == []
+
+
 def test_finds_a_checkpoint_that_was_being_replaced(folder: Path) -> None:
     put(folder, 7)
     (folder / "step-000000007").rename(folder / ".step-000000007.previous")
@@ -401,5 +410,5 @@ def test_refuses_arguments(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    os.fsync = no_waiting
+    pytest.MonkeyPatch().setattr(os, "fsync", no_waiting)
     print(kill_everywhere(Path(sys.argv[1])))

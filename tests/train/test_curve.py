@@ -70,7 +70,7 @@ def test_annotates_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_draws_short_and_odd_runs(tmp_path: Path, content: list[dict[str, Any]]) -> None:
-    curve.draw(content, tmp_path / "loss.png", title="costs $1 and $", unit="nats_per_pen")
+    curve.draw(content, tmp_path / "loss.png", title=r"costs $\frac$", unit="nats_per_pen")
     assert image.imread(tmp_path / "loss.png").shape[:2] == (750, 1200)
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import shutil
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,7 +29,7 @@ def doctor(
     Example:  elman doctor
     """
     packages = {name: _version(name) for name in WANTED}
-    facts = {
+    facts: dict[str, Any] = {
         "elman": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, Optional
+from typing import Any
 
 import typer
 
@@ -38,13 +38,16 @@ def _parameter(panel: str, field: Any) -> inspect.Parameter:
     option = typer.Option(
         None,
         help=field.metadata["help"],
-        show_default=str(field.default) if field.default != "" else False,
+        show_default=field.default != "" and _shown(field.default),
         rich_help_panel=panel,
     )
-    kind = Optional[type(field.default)]  # noqa: UP045 - built from a value
-    return inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind
-    )
+    kind: Any = type(field.default)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(field.name, keyword, default=option, annotation=kind | None)
+
+
+def _shown(default: Any) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:

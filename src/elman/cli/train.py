@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from elman.tasks.text.prepare import Corpus
     from elman.train.loop import Trainer
+    from elman.train.run import RunFolder
 
 Configs = dict[str, Any]
 SECTIONS: dict[str, type[Any]] = {
@@ -55,6 +56,9 @@ def text(
         Path | None, typer.Option(help="TOML file of options, such as a run's config.toml.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0, help="Seconds between checkpoints.")
+    ] = 30.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="One batch of each kind, then stop; keeps nothing.")
     ] = False,
@@ -74,42 +78,40 @@ def text(
         with tempfile.TemporaryDirectory() as folder:
             result = _dry_run(configs, corpus, Path(folder) / "run", device)
     else:
-        result = _train(configs, corpus, out, device)
+        result = _train(configs, corpus, out, device, checkpoint_seconds)
     if as_json:
         typer.echo(json.dumps(result))
 
 
-def _train(configs: Configs, corpus: "Corpus", out: Path, device: str) -> dict[str, Any]:
+def _train(
+    configs: Configs, corpus: "Corpus", out: Path, device: str, checkpoint_seconds: float
+) -> dict[str, Any]:
     from elman.train.interrupt import Interrupted
     from elman.train.progress import Progress
+    from elman.train.run import RunFolder
 
     console = _console()
-    trainer = _trainer(configs, corpus, out, device, console)
-    resumed = trainer.resume()
-    for note in trainer.notes:
-        console.print(note, markup=False)
-    if trainer.finished:
-        console.print(f"{out} is finished already; nothing to do.", markup=False)
-    elif resumed:
-        console.print(f"Going on from step {trainer.at.step} of {trainer.total}.")
-    try:
-        with Progress(
-            console,
-            total=trainer.total,
-            epochs=trainer.config.epochs,
-            start=trainer.at.step,
-            unit=trainer.task.unit,
-        ) as progress:
-            trainer.train(progress)
-    except Interrupted as stop:
-        console.print(
-            f"Stopped at step {stop.step}, nothing is lost: the same command goes on from there.",
-            markup=False,
-        )
-        raise typer.Exit(128 + stop.signal) from None
+    run = RunFolder(out)
+    with run.lock():
+        trainer = _trainer(configs, corpus, run, device, console)
+        resumed = trainer.resume()
+        for note in trainer.notes:
+            console.print(note, markup=False)
+        if trainer.finished:
+            console.print(f"{out} is finished already.", markup=False)
+        elif resumed:
+            console.print(f"Going on from step {trainer.at.step} of {trainer.total}.")
+        total, epochs, start = trainer.total, trainer.config.epochs, trainer.at.step
+        try:
+            with Progress(console, total=total, epochs=epochs, start=start) as progress:
+                trainer.train(progress, checkpoint_seconds)
+        except Interrupted as stop:
+            line = f"Stopped at step {stop.step} and saved: the same command goes on from there."
+            console.print(line, markup=False)
+            raise typer.Exit(128 + stop.signal) from None
     at = trainer.at
     console.print(
-        f"Done: best validation loss {at.best:.4f} nats a token, in {out}/best\n"
+        f"Best validation loss {at.best:.4f} nats a token; the model is {run.best}\n"
         f'Try:  elman complete {out} "The "\n'
         f"      elman generate {out}\n"
         f"      elman inspect {out}",
@@ -121,10 +123,12 @@ def _train(configs: Configs, corpus: "Corpus", out: Path, device: str) -> dict[s
 
 def _dry_run(configs: Configs, corpus: "Corpus", out: Path, device: str) -> dict[str, Any]:
     from elman.train.progress import Progress
+    from elman.train.run import RunFolder
 
     console = _console()
-    trainer = _trainer(configs, corpus, out, device, console)
-    with Progress(console, total=1, epochs=1) as progress:
+    run = RunFolder(out)
+    with run.lock(), Progress(console, total=1, epochs=1) as progress:
+        trainer = _trainer(configs, corpus, run, device, console)
         training, validation = trainer.dry_run(progress)
     console.print(
         f"Dry run passed: training loss {training:.4f}, validation loss {validation:.4f}, "
@@ -135,30 +139,31 @@ def _dry_run(configs: Configs, corpus: "Corpus", out: Path, device: str) -> dict
 
 
 def _trainer(
-    configs: Configs, corpus: "Corpus", out: Path, device: str, console: "Console"
+    configs: Configs, corpus: "Corpus", run: "RunFolder", device: str, console: "Console"
 ) -> "Trainer":
     import torch
 
     from elman.tasks.text.prepare import tokens_of
     from elman.tasks.text.task import TextTask
     from elman.train.loop import Trainer
-    from elman.train.run import RunFolder
 
     data, spec, training = configs["data"], configs["model"], configs["training"]
     where = _device(device)
-    run = RunFolder(out)
-    run.open(plain(configs))
-    tokens = tokens_of(corpus, data, out / "tokens")
+    run.check(plain(configs))
+    tokens = tokens_of(corpus, data, run.tokens)
     torch.manual_seed(training.seed)
     task = TextTask(tokens, data, spec, where)
+    trainer = Trainer(task, training, run)
+    run.keep(plain(configs))
     parameters = sum(p.numel() for p in task.model.parameters())
     console.print(
         f"{len(corpus.train):,} characters to learn, {len(corpus.validation):,} held out; "
         f"{len(tokens.vocabulary):,} tokens ({data.level}); "
         f"{spec.layers} x {spec.hidden} {spec.cell}, {parameters:,} parameters on {where}.",
         markup=False,
+        highlight=False,
     )
-    return Trainer(task, training, run)
+    return trainer
 
 
 def _console() -> "Console":

@@ -136,8 +136,8 @@ def _leave_space(
     ``The `` would be read as ``The`` and a lone space, after which no word follows in training.
     Returns the prompt to read, the ids the first token may not be, the characters to cut off it.
     """
-    spaced = [piece.startswith(b" ") for piece in vocabulary.pieces]
-    longer = any(piece.startswith(b" ") and len(piece) > 1 for piece in vocabulary.pieces)
+    spaced = {token for token, piece in enumerate(vocabulary.pieces) if piece.startswith(b" ")}
+    longer = any(len(vocabulary.pieces[token]) > 1 for token in spaced)
     if not (prompt.endswith(" ") and longer):
         return prompt, never, 0
-    return prompt[:-1], [token for token, holds in enumerate(spaced) if not holds], 1
+    return prompt[:-1], [token for token in range(len(vocabulary)) if token not in spaced], 1

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from elman.decode.pieces import PieceTable
 from elman.decode.predictor import Predictor, State, begin, read
-from elman.decode.wordbeam import BeamOptions, Suggestion, WordBeam
 from elman.decode.wholewords import WholeWords
+from elman.decode.wordbeam import BeamOptions, Suggestion, WordBeam
 from elman.encode.text import normalise
 from elman.encode.words import last_break, split_typed
 from elman.errors import UsageError

@@ -35,7 +35,7 @@ class BeamOptions:
 
     width: int = 24
     longest: int = 24
-    slack: float = 0.5
+    slack: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,9 +53,10 @@ def build(
         kept = (character for character, count in counts.items() if count >= min_count)
         vocabulary = CharacterVocabulary("".join(kept))
     if len(vocabulary) == 1:
+        unit = "word" if level == "word" else "character"
         raise DataError(
             "vocabulary",
-            f"some {level} must occur at least min_count={min_count} times, found none; "
+            f"some {unit} must occur at least min_count={min_count} times, found none; "
             "give more text or lower min_count",
         )
     return vocabulary
@@ -168,9 +169,9 @@ def _check_text(value: object, name: str, longest: int) -> str:
 
 
 def _list(value: object, name: str) -> list[Any]:
-    if not isinstance(value, list) or not 1 <= len(value) < MAX_TOKENS:
+    if not isinstance(value, list) or len(value) >= MAX_TOKENS:
         found = f"{len(value):,}" if isinstance(value, list) else type(value).__name__
-        raise _refuse(f"hold a list of 1 to {MAX_TOKENS - 1:,} {name}, found {found}")
+        raise _refuse(f"hold a list of at most {MAX_TOKENS - 1:,} {name}, found {found}")
     return value
 
 

@@ -23,7 +23,11 @@ class Task(Protocol):
 
     name: str
     unit: str
-    model: nn.Module
+
+    @property
+    def model(self) -> nn.Module:
+        """The network to train."""
+        ...
 
     @property
     def batches(self) -> int:

@@ -80,10 +80,11 @@ def _mark_best(axes: "Axes", valid: Points) -> None:
     axes.annotate(
         f"best {value:.4f} at epoch {epoch:.4g}",
         (epoch, value),
-        xytext=(8 if not late else -8, 18),
+        xytext=(-8 if late else 8, 18),
         textcoords="offset points",
         ha="right" if late else "left",
         color=VALID,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
     )
 
 
@@ -95,6 +96,7 @@ def _draw_rate(axes: "Axes", rate: Points) -> None:
 
 
 def _tidy(axes: "Axes") -> None:
+    axes.margins(x=0.02)
     axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(color=GRID, labelcolor=INK, labelsize=9)

@@ -18,7 +18,6 @@ from elman.train.run import RunFolder
 from elman.train.schedule import SCHEDULES, Constant, Cosine, Plateau, Step
 
 ROW_EVERY = 20  # steps a row of metrics stands for
-CHECKPOINT_SECONDS = 30.0
 
 
 @dataclass
@@ -42,6 +41,7 @@ class Standing:
 class Trainer:
     """Train ``task`` in ``run`` as ``config`` says, from wherever the run stands.
 
+    A checkpoint is written every ``checkpoint_seconds``, after each evaluation and at the end.
     Given the same machine, threads and configuration, the weights are the same to the last bit
     however often the run was stopped or killed.
     """
@@ -96,8 +96,11 @@ class Trainer:
         tensors, tree = checkpoint.flatten(state)
         checkpoint.save(self.run.checkpoints, self.at.step, tensors, tree)
 
-    def train(self, progress: Progress) -> Standing:
-        """Train to the end. Raises Interrupted after a signal and DivergedError for a NaN loss."""
+    def train(self, progress: Progress, checkpoint_seconds: float = 30.0) -> Standing:
+        """Train to the end, with a checkpoint now and then and after each evaluation.
+
+        Raises Interrupted after a signal and DivergedError for a loss that is not finite.
+        """
         saved = time.monotonic()
         with Interrupt() as interrupt:
             while not self.finished:
@@ -113,7 +116,7 @@ class Trainer:
                 if interrupt.received:
                     self.save()
                     raise Interrupted(interrupt.received, self.at.step)
-                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                if time.monotonic() - saved > checkpoint_seconds:
                     self.save()
                     saved = time.monotonic()
         self.save()

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer, RMSprop
 
-from elman.errors import UsageError
+from elman.errors import UsageError, check_choice
 
 NAMES = ("sgd", "adamw", "rmsprop")
 
@@ -71,12 +70,7 @@ def _decays(name: str, parameter: Tensor) -> bool:
 def _check(
     name: str, lr: float, weight_decay: float, momentum: float, betas: tuple[float, float]
 ) -> None:
-    if name not in NAMES:
-        near = get_close_matches(name, NAMES, n=1)
-        remedy = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(
-            "optimiser", f"name must be one of {', '.join(NAMES)}, found {name!r}{remedy}"
-        )
+    check_choice("optimiser", "name", name, NAMES)
     rules = (
         (0 < lr < math.inf, "lr must be above 0", lr),
         (0 <= weight_decay < math.inf, "weight_decay must be at least 0", weight_decay),

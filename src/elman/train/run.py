@@ -1,11 +1,16 @@
-"""A run folder: ``config.toml · metrics.jsonl · checkpoints/ · last · best/ · plots/``."""
+"""The folder of a run: ``config.toml tokens/ metrics.jsonl checkpoints/ last best/ plots/``."""
 
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from elman.config import MAX_BYTES, Sections, difference, read_toml, write_toml
+from elman.config import Sections, difference, read_toml, write_toml
 from elman.errors import UsageError
-from elman.storage import read_file, storage, write_file
+from elman.storage import storage, write_file
 
 # Where the text came from may change; what it is may not, and its digest tells.
 UNIMPORTANT = frozenset({"files", "validation"})
@@ -21,6 +26,11 @@ class RunFolder:
     def config(self) -> Path:
         """How the run was configured."""
         return self.path / "config.toml"
+
+    @property
+    def tokens(self) -> Path:
+        """What it learns from, as token arrays."""
+        return self.path / "tokens"
 
     @property
     def metrics(self) -> Path:
@@ -42,36 +52,58 @@ class RunFolder:
         """The learning curve."""
         return self.path / "plots" / "loss.png"
 
-    def open(self, config: Sections) -> bool:
-        """Make the folder for this configuration; True if it is there, with the same one.
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Make the folder and keep other processes from training in it.
 
-        Raises UsageError if the folder holds a run with another configuration, or something else.
+        Raises UsageError if one already does. The system lets go of the lock when the process
+        ends, however it ends.
+        """
+        with storage("open run", self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            folder = os.open(self.path, os.O_RDONLY)
+        try:
+            self._take(folder)
+            yield
+        finally:
+            os.close(folder)
+
+    def check(self, config: Sections) -> None:
+        """Raise UsageError if the folder holds a run with another configuration, or anything else.
+
+        What an attempt left that never began to train is removed.
         """
         with storage("open run", self.path):
             if self.config.is_file():
-                return self._same(config)
-            if self.path.exists() and any(self.path.iterdir()):
+                self._compare(config)
+            elif foreign := {each.name for each in self.path.iterdir()} - {self.tokens.name}:
                 raise UsageError(
                     "open run",
-                    f"{self.path} must be new, empty or a run, found other files in it; "
+                    f"{self.path} must be new, empty or a run, found {sorted(foreign)[0]} in it; "
                     "choose another --out",
                 )
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_file(self.config, write_toml(config).encode())
-        return False
+            else:
+                shutil.rmtree(self.tokens, ignore_errors=True)
 
-    def _same(self, config: Sections) -> bool:
-        old = {"": read_toml(self.config)}
-        changed = difference(old, config, UNIMPORTANT)
+    def keep(self, config: Sections) -> None:
+        """Write the configuration: from now on the folder is this run's."""
+        with storage("open run", self.path):
+            write_file(self.config, write_toml(config).encode())
+
+    def _take(self, folder: int) -> None:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                "open run",
+                f"{self.path} is being trained by another process; wait, or choose another --out",
+            ) from None
+
+    def _compare(self, config: Sections) -> None:
+        changed = difference({"": read_toml(self.config)}, config, UNIMPORTANT)
         if changed:
             raise UsageError(
                 "open run",
                 f"{self.path} holds a run with another configuration ({'; '.join(changed)}); "
                 "give the same options to resume it, or another --out",
             )
-        return True
-
-    def configuration(self) -> str:
-        """Return the text of ``config.toml``."""
-        with storage("open run", self.config):
-            return read_file(self.config, MAX_BYTES).decode("utf-8", "replace")

@@ -8,6 +8,7 @@ from elman.encode.text import LEVELS, MAX_TOKENS
 from elman.errors import ModelError, UsageError, check_bounds, check_choice
 from elman.spec import CELLS
 
+SIZED = ("word", "bpe")  # levels whose vocabulary can be bounded
 MAX_SIZE = 1 << 16  # of any width, and MAX_LAYERS of them: what a model file may ask for
 MAX_LAYERS = 64
 
@@ -34,6 +35,11 @@ class DataConfig:
             "batch": (1, 1 << 16),
         }
         check_bounds("train text", self, bounds)
+        if self.vocabulary and self.level not in SIZED:
+            raise UsageError(
+                "train text",
+                f"vocabulary needs level {' or '.join(SIZED)}, found {self.level}; drop one of them",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Read text from files, folders, standard input or the documentation that Python carries."""
 
+import codecs
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -69,13 +70,15 @@ def _decode(name: str, data: bytes) -> str:
     if not data.strip():
         found = "white space only" if data else "an empty file"
         raise DataError("read text", f"{name} must hold text, found {found}; give another file")
+    mark = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     try:
-        text = data.decode("utf-8-sig")
+        text = data[mark:].decode("utf-8")
     except UnicodeDecodeError as error:
+        offset = mark + error.start
         encoding = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "the file's encoding"
         raise DataError(
             "read text",
-            f"{name} must be UTF-8, found byte 0x{data[error.start]:02x} at offset {error.start}; "
+            f"{name} must be UTF-8, found byte 0x{data[offset]:02x} at offset {offset}; "
             f"convert it, for example with iconv, from {encoding}",
         ) from None
     return text.replace("\r\n", "\n")

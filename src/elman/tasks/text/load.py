@@ -17,8 +17,10 @@ def load(folder: Path) -> TorchPredictor:
     Raises ModelError for a folder that is not one.
     """
     held = modelfile.read(folder)
-    if held.task != "text" or held.tokenizer is None:
+    if held.task != "text":
         raise ModelError("load model", f"{folder} must hold a text model, found task {held.task!r}")
+    if held.tokenizer is None:
+        raise ModelError("load model", f"{folder} must hold tokenizer.json, found none; copy it")
     vocabulary = from_json(held.tokenizer)
     spec = TextModelSpec.from_json(held.spec)
     with torch.device("meta"):

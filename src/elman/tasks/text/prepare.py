@@ -13,7 +13,7 @@ from elman.encode.text import Vocabulary
 from elman.errors import DataError
 from elman.storage import read_file, storage, write_file
 from elman.tasks.text import corpus
-from elman.tasks.text.config import DataConfig
+from elman.tasks.text.config import SIZED, DataConfig
 from elman.tasks.text.data import load_tokens, save_tokens
 
 MAX_TOKENIZER = 64 << 20
@@ -78,10 +78,8 @@ def tokens_of(corpus: Corpus, config: DataConfig, folder: Path) -> Tokens:
 
 
 def _build(corpus: Corpus, config: DataConfig) -> Vocabulary:
-    sized = config.level in ("word", "bpe")
-    texts = [corpus.train] if sized else [corpus.train, corpus.validation]
-    size = config.vocabulary if sized and config.vocabulary else None
-    return encode.build(config.level, texts, size=size)
+    texts = [corpus.train] if config.level in SIZED else [corpus.train, corpus.validation]
+    return encode.build(config.level, texts, size=config.vocabulary or None)
 
 
 def _load(path: Path) -> Vocabulary:

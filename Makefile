@@ -1,0 +1,39 @@
+# make demo    watch a network learn to finish sentences, about two minutes
+# make test    lint, types and the whole suite
+# make check   the fast gate alone: lint, types, quick tests
+# make install .venv with everything, and nothing else
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: install demo check lint test test-slow clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "[install] Python must be 3.11 or newer; run: make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint
+	$(BIN)/pytest -q -n auto -m "not slow and not commands"
+
+test: lint
+	$(BIN)/pytest -q -n auto -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -q -m slow
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
