@@ -153,7 +153,11 @@ SEEN_BY_ALL = ("absent", "empty", "foreign", "cut weights", "nan")
 @pytest.mark.parametrize(
     ("command", "damage"),
     [
-        *((command, damage) for command in ("complete", "generate", "evaluate") for damage in DAMAGES),
+        *(
+            (command, damage)
+            for command in ("complete", "generate", "evaluate")
+            for damage in DAMAGES
+        ),
         *(("inspect", damage) for damage in SEEN_BY_ALL),
     ],
 )

@@ -13,7 +13,15 @@ from elman.encode.text import normalise
 
 def test_run_folder_holds_what_the_design_says(trained):
     names = {path.name for path in trained.iterdir()}
-    assert names == {"config.toml", "tokens", "metrics.jsonl", "checkpoints", "last", "best", "plots"}
+    assert names == {
+        "config.toml",
+        "tokens",
+        "metrics.jsonl",
+        "checkpoints",
+        "last",
+        "best",
+        "plots",
+    }
     assert (trained / "last").read_text().strip() == "step-000000204"
     assert (trained / "plots" / "loss.png").read_bytes().startswith(b"\x89PNG")
     names = {path.name for path in (trained / "best").iterdir()}

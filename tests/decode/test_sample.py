@@ -126,3 +126,25 @@ def test_space_at_the_end_of_the_prompt_belongs_to_the_next_word(make_table):
     assert "".join(generate(predictor, "a ", length=3, temperature=0)) == "aaa"
     assert predictor.read[:3] == [1, 1, 2]  # begin, the prompt without its space, " a"
     assert "".join(generate(predictor, "a", length=3, temperature=0)) == "aaa"
+
+
+def test_bytes_drawn_at_random_still_make_whole_characters():
+    """Every byte equally likely: nine in ten texts would break within a few bytes."""
+
+    class Uniform:
+        vocabulary = ByteVocabulary()
+
+        def start(self):
+            return None
+
+        def advance(self, state, tokens):
+            return np.full((len(tokens), 256), -np.log(256)), None
+
+        def select(self, state, rows):
+            return None
+
+    for seed in range(20):
+        text = "".join(generate(Uniform(), "", length=50, seed=seed))
+        assert len(text) == 50
+        assert "\ufffd" not in text
+        assert any(len(character.encode()) > 1 for character in text)

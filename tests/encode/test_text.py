@@ -101,7 +101,7 @@ def test_decode_refuses_ids_out_of_range(token):
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
-        (("words", ["a"]), {}, UsageError, "found 'words'; did you mean 'word'?"),
+        (("words", ["a"]), {}, UsageError, "found 'words'; did you mean word?"),
         (("xyz", ["a"]), {}, UsageError, "level must be one of byte, character, word, bpe"),
         (("character", ["a"]), {"size": 5}, UsageError, "size applies to word and bpe only"),
         (("word", ["a"]), {"size": 1}, UsageError, "size must be from 2 to 1,000,000, found 1"),

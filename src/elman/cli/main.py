@@ -61,8 +61,9 @@ def run(arguments: list[str]) -> int:
         where = error.ctx.command_path if error.ctx else "elman"
         text = " ".join(error.format_message().split())
         return _fail(f"[{where}] {text.rstrip('.')}; see {where} --help", 2)
-    except BrokenPipeError:
-        return _closed_pipe()
+    except SystemExit:
+        # So the command-line library ends when whoever read our output has gone, as `head` does.
+        return 0
     except (KeyboardInterrupt, typer.Abort):
         return _fail("[elman] interrupted", 128 + signal.SIGINT)
     except OSError as error:
@@ -75,9 +76,3 @@ def run(arguments: list[str]) -> int:
 def _fail(line: str, code: int) -> int:
     print(line, file=sys.stderr)
     return code
-
-
-def _closed_pipe() -> int:
-    # Whoever read our output has gone, as `head` does; Python must not complain at exit.
-    sys.stdout = None
-    return 0

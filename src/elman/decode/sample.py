@@ -98,7 +98,7 @@ def generate(
 ) -> Iterator[str]:
     """Yield text that goes on from ``prompt``, complete characters as they are drawn.
 
-    Exactly ``length`` code points in all: the last piece is cut to fit. The unknown token is
+    No character is ever broken, whatever the level. Exactly ``length`` code points in all: the last piece is cut to fit. The unknown token is
     never drawn. The same seed gives the same text. Options as in :func:`probabilities`.
     """
     check_options(temperature, top_k, top_p)
@@ -120,7 +120,7 @@ def _generate(
     tokens = vocabulary.encode(prompt)
     while length > 0:
         log_probs, state = read(predictor, log_probs, state, tokens)
-        tokens = np.array([draw(log_probs, forbidden=forbidden)], np.int32)
+        tokens = np.array([draw(log_probs, forbidden=forbidden + decoder.breaking())], np.int32)
         text = decoder.feed(int(tokens[0]))[surplus:][:length]
         forbidden, surplus = never, 0
         length -= len(text)

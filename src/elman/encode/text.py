@@ -4,7 +4,6 @@
 give the same ids. All text is brought to NFC first, see :func:`normalise`.
 """
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -22,7 +21,7 @@ from elman.encode.vocabulary import StreamDecoder as StreamDecoder
 from elman.encode.vocabulary import Vocabulary as Vocabulary
 from elman.encode.vocabulary import normalise as normalise
 from elman.encode.words import UNKNOWN_WORD, split
-from elman.errors import DataError, ModelError, UsageError
+from elman.errors import DataError, ModelError, UsageError, check_choice
 
 LEVELS = ("byte", "character", "word", "bpe")
 MAX_TOKENS = 1_000_000
@@ -63,12 +62,7 @@ def build(
 
 
 def _check_request(level: str, size: int | None, min_count: int) -> None:
-    if level not in LEVELS:
-        close = difflib.get_close_matches(level, LEVELS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise UsageError(
-            "vocabulary", f"level must be one of {', '.join(LEVELS)}, found {level!r}{hint}"
-        )
+    check_choice("vocabulary", "level", level, LEVELS)
     if size is not None and level in ("byte", "character"):
         raise UsageError("vocabulary", f"size applies to word and bpe only, found level {level!r}")
     if size is not None and not 2 <= size <= MAX_TOKENS:

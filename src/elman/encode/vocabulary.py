@@ -67,6 +67,15 @@ class StreamDecoder:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._breaking: dict[bytes, list[int]] = {}
+
+    def breaking(self) -> list[int]:
+        """Ids of the tokens that cannot come next without breaking a character."""
+        begun = self._utf8.getstate()[0]
+        if begun not in self._breaking:
+            pieces = enumerate(self._vocabulary.pieces)
+            self._breaking[begun] = [i for i, piece in pieces if not _is_utf8(begun + piece)]
+        return self._breaking[begun]
 
     def feed(self, token: int) -> str:
         """Return the characters that ``token`` completes: none, one or several."""
@@ -147,6 +156,24 @@ class WordVocabulary(Vocabulary):
     def to_json(self) -> dict[str, Any]:
         """The level and the words, the most frequent first."""
         return {"level": self.level, "words": self.words}
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Whether ``data`` is UTF-8, or can become UTF-8 when more bytes follow.
+
+    Python's incremental decoder would also wait for the end of a surrogate, which is none.
+    """
+    for ending in _ENDINGS:
+        try:
+            (data + ending).decode()
+        except UnicodeDecodeError:
+            continue
+        return True
+    return False
+
+
+# If any bytes complete a character, the lowest or the highest continuation bytes do.
+_ENDINGS = (b"", *(byte * count for count in (1, 2, 3) for byte in (b"\x80", b"\xbf")))
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

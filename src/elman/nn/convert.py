@@ -20,16 +20,24 @@ def convert(model: nn.Module) -> nn.Module:
 
     The parameters themselves move over, so an optimiser that holds them goes on working, and so
     do hooks, training mode, device and dtype. A model that is itself such a layer comes back as
-    its twin; all others are changed in place.
+    its twin; all others are changed in place. What is not quite such a layer stays: a subclass, or
+    one whose weights are computed from others (pruned, normalised).
     """
     twins: dict[nn.Module, RecurrentStack] = {}  # a layer used in two places stays one layer
-    if type(model) in _TWINS:
+    if _has_twin(model):
         return _twin(model, twins)
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):
-            if child is not None and type(child) in _TWINS:
+            if child is not None and _has_twin(child):
                 setattr(parent, name, _twin(child, twins))
     return model
+
+
+def _has_twin(module: nn.Module) -> bool:
+    if type(module) not in _TWINS:
+        return False
+    assert isinstance(module, nn.RNNBase)
+    return set(module._flat_weights_names) == set(module._parameters)
 
 
 def _twin(module: nn.Module, twins: dict[nn.Module, RecurrentStack]) -> RecurrentStack:
@@ -48,9 +56,10 @@ def _twin(module: nn.Module, twins: dict[nn.Module, RecurrentStack]) -> Recurren
     if isinstance(module, nn.RNN):
         options["nonlinearity"] = module.nonlinearity
     twin = _TWINS[type(module)](module.input_size, module.hidden_size, device="meta", **options)
-    for name, parameter in module.named_parameters():
+    for name, parameter in module.named_parameters(remove_duplicate=False):
         twin.register_parameter(name, parameter)
-    for hooks in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks"):
-        getattr(twin, hooks).update(getattr(module, hooks))
+    for name, value in vars(module).items():
+        if "hook" in name:  # the very dicts, so that a hook's handle can still remove it
+            setattr(twin, name, value)
     twins[module] = twin.train(module.training)
     return twin

@@ -64,6 +64,10 @@ def enter(
             operation,
             f"input must have 3 dimensions, or 2 without a batch, found shape {tuple(x.shape)}",
         )
+    if x.ndim < 2:
+        raise UsageError(
+            operation, f"input must have shape (T, B, ...), found shape {tuple(x.shape)}"
+        )
     batched = features is None or x.ndim == 3
     if not batched:
         x, resets = x.unsqueeze(1), None if resets is None else torch.as_tensor(resets)[:, None]

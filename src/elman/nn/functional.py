@@ -57,9 +57,7 @@ def layer(
     In reverse each sequence starts at its own last valid timestep, and a reset at t, the border
     between t-1 and t, acts before t-1.
     """
-    if around.lengths is not None:
-        # Whatever the padding holds, NaN included, must not reach a gradient.
-        x = x.masked_fill(~loop.valid_steps(around.lengths, len(x)), 0.0)
+    x = loop.clear_padding(x, around.lengths)
     if reverse:
         order = _reversal(len(x), x.shape[1], around.lengths, x.device)
         result = layer(

@@ -39,9 +39,11 @@ class Conditions:
         return all(x is None for x in (self.lengths, self.resets, self.mask, self.keep))
 
 
-def valid_steps(lengths: Tensor, steps: int) -> Tensor:
-    """Mask (T, B, 1): true where a timestep lies inside its sequence."""
-    return (torch.arange(steps, device=lengths.device)[:, None] < lengths)[:, :, None]
+def clear_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Give x (T, B, ...) zeros beyond ``lengths``, so that no NaN there reaches a gradient."""
+    if lengths is None:
+        return x
+    return x.masked_fill(~_spread(_valid(lengths, len(x)), x), 0)
 
 
 def run(
@@ -54,11 +56,11 @@ def run(
     """
     outputs: list[Tensor] = []
     trajectory: list[State] = []
-    valid = None if around.lengths is None else valid_steps(around.lengths, len(inputs))
+    valid = None if around.lengths is None else _valid(around.lengths, len(inputs))
     for t, x in enumerate(inputs.unbind(0)):
         entering = state
         if around.resets is not None:
-            entering = _choose(around.resets[t][:, None], around.initial, state)
+            entering = _choose(around.resets[t], around.initial, state)
         y, candidate = step(x, entering)
         if around.keep is not None:
             candidate = _zoneout(around.keep, t, entering, candidate)
@@ -66,20 +68,31 @@ def run(
         state = candidate if valid is None else _choose(valid[t], candidate, state)
         outputs.append(y)
         trajectory.append(state)
-    stacked = torch.stack(outputs)
-    states = tuple(torch.stack(each) for each in zip(*trajectory, strict=True))
-    if valid is not None:
-        stacked = stacked.masked_fill(~valid, 0.0)
-        states = tuple(each.masked_fill(~valid, 0.0) for each in states)
-    return stacked, states, state
+    states = (torch.stack(each) for each in zip(*trajectory, strict=True))
+    return (
+        clear_padding(torch.stack(outputs), around.lengths),
+        tuple(clear_padding(each, around.lengths) for each in states),
+        state,
+    )
 
 
-def _choose(condition: Tensor, yes: State, no: State) -> State:
-    return tuple(torch.where(condition, a, b) for a, b in zip(yes, no, strict=True))
+def _valid(lengths: Tensor, steps: int) -> Tensor:
+    """Mask (T, B): true where a timestep lies inside its sequence."""
+    return torch.arange(steps, device=lengths.device)[:, None] < lengths
+
+
+def _spread(mask: Tensor, like: Tensor) -> Tensor:
+    """A mask (B,) or (T, B) with as many dimensions as ``like``, whose first are the same."""
+    return mask.reshape(*mask.shape, *(1,) * (like.ndim - mask.ndim))
+
+
+def _choose(rows: Tensor, yes: State, no: State) -> State:
+    """In the rows (B,) marked true ``yes``, elsewhere ``no``."""
+    return tuple(torch.where(_spread(rows, b), a, b) for a, b in zip(yes, no, strict=True))
 
 
 def _zoneout(keep: tuple[Tensor | None, ...], t: int, old: State, candidate: State) -> State:
     return tuple(
-        new if k is None else new + k[t] * (before - new)
+        new if k is None else k[t] * before + (1 - k[t]) * new  # what is kept, kept to the bit
         for k, before, new in zip(keep, old, candidate, strict=True)
     )

@@ -49,16 +49,23 @@ class Recurrent(nn.Module):
         Arguments mean what they mean in :class:`~elman.nn.stack.RecurrentStack`.
         """
         entered = door.enter("Recurrent", input, None, lengths, resets, self.batch_first)
-        batch = entered.x.shape[1]
+        x, batch = loop.clear_padding(entered.x, entered.lengths), entered.x.shape[1]
         start = self.initial_state(batch) if hx is None else hx
         initial = () if entered.resets is None else tuple(_leaves(self.initial_state(batch)))
 
         def step(x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
             y, after = self.cell(x, _nest(start, iter(state)))
-            return y, tuple(_leaves(after))
+            leaves = tuple(_leaves(after))
+            if len(leaves) != len(state):
+                raise UsageError(
+                    "Recurrent",
+                    "the cell must return a state formed as the one it was given, "
+                    f"found {len(leaves)} tensors instead of {len(state)}",
+                )
+            return y, leaves
 
         around = loop.Conditions(entered.lengths, entered.resets, initial)
-        outputs, _, final = loop.run(step, entered.x, tuple(_leaves(start)), around)
+        outputs, _, final = loop.run(step, x, tuple(_leaves(start)), around)
         return entered.leave(outputs), _nest(start, iter(final))
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:

@@ -47,7 +47,7 @@ class RecurrentStack(nn.Module):
         *,
         layer_norm: bool = False,
         recurrent_dropout: float = 0.0,
-        zoneout: float | tuple[float, ...] = 0.0,
+        zoneout: float | Sequence[float] = 0.0,
         learn_initial_state: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -58,7 +58,7 @@ class RecurrentStack(nn.Module):
         self.dropout = self._probability("dropout", dropout)
         self.recurrent_dropout = self._probability("recurrent_dropout", recurrent_dropout)
         base_states = CELLS[cell].states
-        rates = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(base_states)
+        rates = tuple(zoneout) if isinstance(zoneout, Sequence) else (zoneout,) * len(base_states)
         if len(rates) != len(base_states):
             raise UsageError(
                 self._name, f"zoneout must be one number or one for each of {base_states}"
