@@ -52,17 +52,17 @@ def start():
         process.communicate()
 
 
-WORDS = (
+PHRASE = (
     "the quick brown fox jumps over a lazy dog while seven small birds sing in an old tree and "
     "nobody knows why they never stop before evening comes"
-).split()
+)
 
 
 @pytest.fixture(scope="session")
 def book(tmp_path_factory):
     """A text with something to learn: words in a random order, 12,000 characters."""
     draw = random.Random(5)
-    text = " ".join(draw.choice(WORDS) for _ in range(2600))[:12000] + "\n"
+    text = " ".join(draw.choice(PHRASE.split()) for _ in range(2600))[:12000] + "\n"
     path = tmp_path_factory.mktemp("book") / "book.txt"
     path.write_text(text)
     return path

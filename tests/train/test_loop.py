@@ -206,7 +206,9 @@ def test_samples_and_losses_are_shown_at_each_evaluation(tmp_path):
         trainer.train(progress)
     text = shown.getvalue()
     assert text.count("validation loss") == 2
-    assert trainer.task.sample(trainer.config.seed) in text
+    written = [line[4:] for line in text.splitlines() if line.startswith("  | ")]
+    sample = trainer.task.sample(trainer.config.seed).splitlines()
+    assert written[-len(sample) :] == sample
 
 
 def test_unknown_schedule(tmp_path):

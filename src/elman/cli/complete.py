@@ -16,14 +16,20 @@ BAR = 24  # characters of a probability of 1
 
 
 def complete(
-    run: Annotated[Path, typer.Argument(help="A run, or a model folder.")],
-    text: Annotated[str, typer.Argument(help="What has been typed; - reads standard input.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or a model folder.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="What has been typed; - reads standard input.")
+    ],
     n: Annotated[int, typer.Option("-n", min=1, max=100, help="How many suggestions.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Suggest how the word being typed ends and which word comes next, with probabilities.
 
-    Examples:  elman complete runs/text "The quick br"  |  elman complete runs/text "if the " -n 5
+    Examples:
+
+    elman complete runs/text "The quick br"
+
+    elman complete runs/text "if the " -n 5 --json
     """
     typed = typed_text(text)
     predictor = load_text(run)

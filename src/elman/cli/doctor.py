@@ -26,7 +26,11 @@ def doctor(
 ) -> None:
     """Tell what this machine has and lacks for elman.
 
-    Example:  elman doctor
+    Examples:
+
+    elman doctor
+
+    elman doctor --json
     """
     packages = {name: _version(name) for name in WANTED}
     facts: dict[str, Any] = {

@@ -13,10 +13,10 @@ SUGGESTIONS = 3
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run, or a model folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or a model folder.")],
     file: Annotated[
         Path | None,
-        typer.Argument(help="UTF-8 text.", show_default="what the run held out"),
+        typer.Argument(metavar="[FILE]", help="UTF-8 text.", show_default="what the run held out"),
     ] = None,
     words: Annotated[
         int, typer.Option(min=0, help="Words to type with suggestions; 0 types them all.")
@@ -25,7 +25,11 @@ def evaluate(
 ) -> None:
     """Score a model on a text: surprise, next words, and the keystrokes its suggestions save.
 
-    Examples:  elman evaluate runs/text novel.txt  |  elman evaluate runs/text --json
+    Examples:
+
+    elman evaluate runs/text novel.txt
+
+    elman evaluate runs/text --json
     """
     from elman.encode.text import normalise
     from elman.tasks.text import corpus

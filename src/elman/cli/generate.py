@@ -12,7 +12,7 @@ MAX_LENGTH = 10_000_000
 
 
 def generate(
-    run: Annotated[Path, typer.Argument(help="A run, or a model folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or a model folder.")],
     prompt: Annotated[str, typer.Option(help="Text to go on from; - reads standard input.")] = "",
     length: Annotated[int, typer.Option(min=1, max=MAX_LENGTH, help="Characters to write.")] = 500,
     temperature: Annotated[
@@ -26,7 +26,10 @@ def generate(
 ) -> None:
     """Write text, character by character as it is made.
 
-    Examples:  elman generate runs/text --prompt "The " --length 300  |
+    Examples:
+
+    elman generate runs/text --prompt "The " --length 300
+
     elman generate runs/text --temperature 0.5 --top-p 0.9 --seed 7
     """
     start = typed_text(prompt) if prompt else ""

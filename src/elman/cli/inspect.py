@@ -10,12 +10,16 @@ from elman.cli.models import model_folder
 
 
 def inspect(
-    run: Annotated[Path, typer.Argument(help="A run, or a model folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or a model folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Show what a model is: cells, shapes, parameters, training history.
 
-    Examples:  elman inspect runs/text  |  elman inspect runs/text/best --json
+    Examples:
+
+    elman inspect runs/text
+
+    elman inspect runs/text/best --json
     """
     from elman import modelfile
     from elman.encode.text import from_json

@@ -37,11 +37,7 @@ def tasks() -> None:
     """Train a network. The same command again goes on where it was stopped."""
 
 
-@train.command(
-    epilog="Examples:  elman train text --out runs/first  |  "
-    "elman train text book.txt --out runs/book --cell gru --hidden 512  |  "
-    "cat *.txt | elman train text - --out runs/pipe --level bpe"
-)
+@train.command()
 @with_options(Data=DataConfig, Model=TextModelSpec, Training=TrainingConfig)
 def text(
     files: Annotated[
@@ -65,7 +61,18 @@ def text(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     **options: Any,
 ) -> None:
-    """Learn a text: a network that predicts what comes next."""
+    """Learn a text: a network that predicts what comes next.
+
+    Examples:
+
+    elman train text --out runs/first
+
+    elman train text novel.txt letters/ --out runs/mine --cell gru --hidden 512
+
+    cat *.txt | elman train text - --out runs/pipe --level bpe
+
+    The same command again goes on where it was stopped.
+    """
     chosen = read_toml(config) if config else {}
     chosen |= given(options) | ({"files": tuple(files)} if files else {})
     chosen.pop("digest", None)

@@ -98,8 +98,9 @@ def generate(
 ) -> Iterator[str]:
     """Yield text that goes on from ``prompt``, complete characters as they are drawn.
 
-    No character is ever broken, whatever the level. Exactly ``length`` code points in all: the last piece is cut to fit. The unknown token is
-    never drawn. The same seed gives the same text. Options as in :func:`probabilities`.
+    No character is ever broken, whatever the level, and the unknown token is never drawn. Exactly
+    ``length`` code points in all: the last piece is cut to fit. The same seed gives the same text.
+    Options as in :func:`probabilities`.
     """
     check_options(temperature, top_k, top_p)
     if length < 0:

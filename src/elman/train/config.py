@@ -17,7 +17,7 @@ class TrainingConfig:
     momentum: float = option(0.0, "Momentum of sgd and rmsprop.")
     clip: float = option(1.0, "Largest norm of the gradient; 0 leaves it as it is.")
     schedule: str = option("cosine", "constant, cosine, step or plateau.")
-    warmup: int = option(100, "Steps over which the learning rate rises.")
+    warmup: int = option(100, "Steps over which the rate rises, at most a tenth of all.")
     decay_after: int = option(4, "step: epochs at the full rate.")
     decay: float = option(0.5, "step, plateau: what the rate is multiplied by.")
     patience: int = option(0, "Stop after this many evaluations without progress; 0 never.")

@@ -192,7 +192,8 @@ class Trainer:
         epoch = self.at.step / self.task.batches
         mark = "  best so far" if improved else ""
         progress.note(f"epoch {epoch:g}  validation loss {loss:.4f}{mark}")
-        progress.note(self.task.sample(self.config.seed))
+        lines = self.task.sample(self.config.seed).splitlines()
+        progress.note("\n".join(f"  | {line}" for line in lines))
         self.save()
 
     def _record(self, **values: float) -> None:
@@ -212,7 +213,7 @@ class Trainer:
 def _schedule(config: TrainingConfig, batches: int) -> Constant:
     check_choice("train", "schedule", config.schedule, SCHEDULES)
     total = config.epochs * batches
-    warmup = min(config.warmup, total - 1)
+    warmup = min(config.warmup, total // 10)
     match config.schedule:
         case "cosine":
             return Cosine(warmup, total, floor=0.01)

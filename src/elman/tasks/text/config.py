@@ -38,7 +38,7 @@ class DataConfig:
         if self.vocabulary and self.level not in SIZED:
             raise UsageError(
                 "train text",
-                f"vocabulary needs level {' or '.join(SIZED)}, found {self.level}; drop one of them",
+                f"vocabulary needs level {' or '.join(SIZED)}, found {self.level}; drop one",
             )
 
 
