@@ -69,7 +69,7 @@ class TextModelSpec:
         }
         check_bounds("text model", self, bounds)
         if self.forget_bias and self.cell != "lstm":
-            raise UsageError("text model", f"forget_bias needs the lstm, found {self.cell}; drop it")
+            raise UsageError("text model", f"forget_bias needs the lstm, found {self.cell}")
         if self.tie and self.embedding not in (0, self.hidden):
             raise UsageError(
                 "text model",
