@@ -26,6 +26,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# One thread a test process: two processes with two threads each on two cores wait for one another.
+check test: export OMP_NUM_THREADS = 1
+
 check: lint
 	$(BIN)/pytest -q -n auto -m "not slow and not commands"
 
