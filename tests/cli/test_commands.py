@@ -1,6 +1,7 @@
 """The commands as a person runs them, on a small run."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -190,9 +191,15 @@ def test_version(elman):
 
 
 @pytest.mark.commands
-def test_shell_completion():
-    script = subprocess.run(
-        [sys.executable, "-m", "elman", "--show-completion", "bash"],
-        capture_output=True, text=True, timeout=60,
+@pytest.mark.parametrize(
+    ("words", "place", "offered"),
+    [("elman com", 1, "complete"), ("elman train text --drop", 3, "--dropout")],
+)
+def test_shell_completion(words, place, offered):
+    """Ask as the shell does when the tabulator key is pressed."""
+    question = {"COMP_WORDS": words, "COMP_CWORD": str(place), "_ELMAN_COMPLETE": "complete_bash"}
+    answer = subprocess.run(
+        [sys.executable, "-c", "from elman.cli.main import main; main()"],
+        env=os.environ | question, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert "complete" in script.stdout, script.stderr
+    assert answer.stdout.split() == [offered], answer.stderr
