@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-CORE := $(shell find csrc -name '*.h' -o -name '*.cpp')
+CORE := $(shell find csrc tests/core -name "*.h" -o -name "*.cpp")
 
 .PHONY: install demo check lint test test-slow clean
 

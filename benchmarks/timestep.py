@@ -1,6 +1,6 @@
 """One timestep from Python, batch 1, input size = hidden size: elman beside its peers, in one run.
 
-    python benchmarks/timestep.py [--sizes 64 128] [--rounds 40]
+    python benchmarks/timestep.py [--sizes 64 128] [--rounds 200] [--threads 1]
 
 Prints microseconds (medians) and how many times faster elman is than the fastest of the peers.
 Every figure stands beside a checked result: a contestant whose first timesteps differ from the
@@ -98,7 +98,9 @@ def onnxruntime(cell: str, size: int, weights: dict[str, Array]) -> Step:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "timestep.onnx"
         onnx.save(model, path)
-        session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = torch.get_num_threads()
+        session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     feed = {name: np.zeros((1, 1, size), dtype="float32") for name in states}
 
     def step(x: Array) -> Array:
@@ -138,7 +140,7 @@ def measure(steps: dict[str, Step], xs: Array, rounds: int) -> dict[str, float]:
         for x in xs:
             step(x)
         each = (time.perf_counter() - start) / len(xs)
-        repeats[name] = max(1, int(2e-3 / each / len(xs)))
+        repeats[name] = max(1, int(5e-4 / each / len(xs)))
     for _ in range(rounds):
         for name, step in steps.items():
             start = time.perf_counter()
@@ -173,8 +175,11 @@ def compare(cell: str, size: int, rounds: int) -> tuple[dict[str, float], list[s
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512])
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=0, help="of the peers; 0: their default")
     options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     core = native()
     threads = torch.get_num_threads()
     print(f"core {core.isa() if core else 'absent'}, torch {torch.__version__}, {threads} threads")

@@ -21,15 +21,11 @@ struct LstmCell {
         const Vec<T> c = sigmoid<T>(f) * old + sigmoid<T>(i) * tanh<T>(a[2] + u[2]);
         if (p) o += load<T>(p + 2 * lanes<T>) * c;
         store<T>(at.c, zoneout<T>(layer.keep_c, old, c));
-        if (at.seen) {
-            store<T>(at.seen, c);
-            store<T>(at.gate, sigmoid<T>(o));
-        } else {
-            output<T>(layer, sigmoid<T>(o), c, at);
-        }
+        store<T>(at.seen, c);
+        store<T>(at.gate, sigmoid<T>(o));
     }
 
-    // h from the output gate and from c, normalised or not.
+    // The rest of the timestep: h from the output gate and from c, normalised or not.
     template <class T>
     static ELMAN_INLINE void output(const Layer<T>& layer, Vec<T> o, Vec<T> c, const Place<T>& at) {
         store<T>(at.h, zoneout<T>(layer.keep_h, load<T>(at.h_old), o * tanh<T>(c)));

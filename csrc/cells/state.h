@@ -6,8 +6,8 @@
 
 namespace elman::ELMAN_ISA {
 
-// Where a panel of a row stands in the frame. `seen` and `gate` are only there with layer
-// normalisation, when the LSTM must know all of c before it can say any of h.
+// Where a panel of a row stands in the frame. `c`, and `seen` and `gate`, which keep c_t and o_t
+// until all of c_t is known, are the LSTM's alone.
 template <class T>
 struct Place {
     const T* h_old;

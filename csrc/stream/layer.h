@@ -85,7 +85,7 @@ struct Frame {
     T* h;                      // h_t
     T* c;
     size_t stride;  // of past, h and c
-    // Scratch, each layer for itself: layer normalisation, and the input as whole numbers.
+    // Scratch: a_t and u_t, the LSTM's c_t and o_t, and the input of int8 as whole numbers.
     T *a, *u, *seen, *gate;
     size_t part_stride;  // of a and u
     int16_t* codes;      // [segment][batch][..]

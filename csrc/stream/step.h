@@ -1,7 +1,7 @@
-// One timestep of one layer, over all its panels and rows.
-//
-// Without layer normalisation a tile goes from weights to state in registers. With it, all of a_t
-// and u_t must be known before any gate is, so the same tiles leave them in scratch memory first.
+// One timestep of one layer, over all its panels and rows, in two passes: first all products, then
+// all gates. Layer normalisation needs that, since it must know all of a_t and u_t before any gate;
+// and without it, the processor overlaps the gates of several panels, which are long chains of
+// short operations, where it would otherwise wait for each panel's in turn.
 #pragma once
 
 #include "cells/elman.h"
@@ -56,12 +56,12 @@ struct Step {
 
     Place<T> place(size_t panel, size_t b) const {
         const size_t at = b * frame.stride + panel * L;
-        const bool late = norm && layer.cell == Cell::lstm;
-        return {frame.past[0] + at, frame.h + at, layer.cell == Cell::lstm ? frame.c + at : nullptr,
-                late ? frame.seen + at : nullptr, late ? frame.gate + at : nullptr};
+        const bool lstm = layer.cell == Cell::lstm;
+        return {frame.past[0] + at, frame.h + at, lstm ? frame.c + at : nullptr,
+                lstm ? frame.seen + at : nullptr, lstm ? frame.gate + at : nullptr};
     }
 
-    // a and u of one panel and R rows, and from them the new state.
+    // a and u of one panel and R rows.
     template <int R>
     ELMAN_INLINE void tile(const typename F::Stored* w, size_t panel, size_t b) const {
         Vec<T> a[R][G], u[R][G];
@@ -73,16 +73,11 @@ struct Step {
             }
         add_segments<R>(0, 1, b, layer.scale_ih.data() + at, w, a);
         add_segments<R>(1, 1 + layer.order, b, layer.scale_hh.data() + at, w, u);
-        for (int r = 0; r < R; ++r) {
-            if (!norm) {
-                C::template step<T>(layer, panel, a[r], u[r], place(panel, b + r));
-                continue;
-            }
+        for (int r = 0; r < R; ++r)
             for (int g = 0; g < G; ++g) {
                 store<T>(frame.a + (b + r) * frame.part_stride + at + g * L, a[r][g]);
                 store<T>(frame.u + (b + r) * frame.part_stride + at + g * L, u[r][g]);
             }
-        }
     }
 
     // Ba et al. (2016), equation 20, over the real units of v[panel][width][lane], in place.
@@ -104,11 +99,14 @@ struct Step {
             store<T>(v + i, load<T>(v + i) * inverse * load<T>(gain + i) + load<T>(shift + i));
     }
 
-    void finish_normalised(size_t b) const {
+    // From a and u of one row to its new state.
+    void finish(size_t b) const {
         T* const a = frame.a + b * frame.part_stride;
         T* const u = frame.u + b * frame.part_stride;
-        normalise(a, G, layer.gain_ih.data(), layer.bias_ih.data());
-        normalise(u, G, layer.gain_hh.data(), layer.bias_hh.data());
+        if (norm) {
+            normalise(a, G, layer.gain_ih.data(), layer.bias_ih.data());
+            normalise(u, G, layer.gain_hh.data(), layer.bias_hh.data());
+        }
         for (size_t panel = 0; panel < layer.panels; ++panel) {
             Vec<T> a_t[G], u_t[G];
             for (int g = 0; g < G; ++g) {
@@ -118,7 +116,7 @@ struct Step {
             C::template step<T>(layer, panel, a_t, u_t, place(panel, b));
         }
         if constexpr (G == 4) {
-            normalise(place(0, b).seen, 1, layer.gain_c.data(), layer.bias_c.data());
+            if (norm) normalise(place(0, b).seen, 1, layer.gain_c.data(), layer.bias_c.data());
             for (size_t panel = 0; panel < layer.panels; ++panel) {
                 const Place<T> at = place(panel, b);
                 C::template output<T>(layer, load<T>(at.gate), load<T>(at.seen), at);
@@ -145,8 +143,7 @@ struct Step {
             for (; b < frame.batch; ++b) tile<1>(w, panel, b);
             w += groups * G * L * F::group;
         }
-        if (norm)
-            for (size_t b = 0; b < frame.batch; ++b) finish_normalised(b);
+        for (size_t b = 0; b < frame.batch; ++b) finish(b);
     }
 };
 

@@ -19,16 +19,14 @@ Stream<T>::Stream(std::shared_ptr<const Stack<T>> stack, size_t batch)
     : stack_(std::move(stack)), batch_(batch), x_(batch * padded(stack_->inputs())) {
     for (const Layer<T>& layer : stack_->layers) {
         const size_t rows = batch * padded(layer.units);
-        const bool norm = layer.gain_ih.size() != 0, lstm = layer.cell == Cell::lstm;
+        const bool lstm = layer.cell == Cell::lstm;
         Memory memory;
         memory.h = Array<T>((layer.order + 1) * rows);
         if (lstm) memory.c = Array<T>(rows);
-        if (norm) {
-            memory.a = Array<T>(batch * layer.bias_ih.size());
-            memory.u = Array<T>(batch * layer.bias_ih.size());
-            if (lstm) memory.seen = Array<T>(rows);
-            if (lstm) memory.gate = Array<T>(rows);
-        }
+        memory.a = Array<T>(batch * layer.bias_ih.size());
+        memory.u = Array<T>(batch * layer.bias_ih.size());
+        if (lstm) memory.seen = Array<T>(rows);
+        if (lstm) memory.gate = Array<T>(rows);
         if (layer.format == Format::int8) {
             const size_t segments = (layer.order + 1) * batch;
             memory.codes = Array<int16_t>(segments * padded(std::max(layer.inputs, layer.units)));
