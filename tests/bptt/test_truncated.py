@@ -13,3 +13,5 @@ def test_detach_keeps_values_and_nesting_and_cuts_gradients():
         assert found.tolist() == expected
         assert not found.requires_grad
     assert detach(None) is None
+    moved = detach(state, torch.device("meta"))
+    assert moved[1][1][0].device.type == "meta"

@@ -78,8 +78,10 @@ class Trainer:
         self.task.model.load_state_dict(held["model"])
         self.optimiser.load_state_dict(held["optimiser"])
         self.schedule.load(held["schedule"])
-        torch.set_rng_state(held["generator"])
+        _set_generators(held["generators"])
         self.at = Standing(**held["standing"])
+        device = next(self.task.model.parameters()).device
+        self.at.carried = detach(self.at.carried, device)
         metrics.truncate(self.run.metrics, self.at.step)
         return True
 
@@ -90,7 +92,7 @@ class Trainer:
             "model": self.task.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state(),
-            "generator": torch.get_rng_state(),
+            "generators": _generators(),
             "standing": standing,
         }
         tensors, tree = checkpoint.flatten(state)
@@ -208,6 +210,17 @@ class Trainer:
             "epochs": self.at.best_step / self.task.batches,
             "training": asdict(self.config),
         }
+
+
+def _generators() -> dict[str, Any]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def _set_generators(states: dict[str, Any]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if torch.cuda.device_count() == len(states["cuda"]) > 0:
+        torch.cuda.set_rng_state_all(states["cuda"])
 
 
 def _schedule(config: TrainingConfig, batches: int) -> Constant:

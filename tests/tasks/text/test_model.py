@@ -117,11 +117,13 @@ def test_dropout_acts_in_training_alone(vocabulary):
     assert torch.equal(model(tokens)[0], model(tokens)[0])
 
 
-def test_forget_bias_starts_at_one(vocabulary):
-    model = TextModel(TextModelSpec(hidden=4), len(vocabulary))
+def test_forget_bias_starts_at_one_on_request(vocabulary):
+    model = TextModel(TextModelSpec(hidden=4, forget_bias=True), len(vocabulary))
     held = model.recurrent.state_dict()
     assert held["bias_ih_l0"][4:8].tolist() == [1.0] * 4
     assert held["bias_hh_l0"][4:8].tolist() == [0.0] * 4
+    with pytest.raises(UsageError, match="forget_bias needs the lstm, found gru"):
+        TextModelSpec(cell="gru", forget_bias=True)
 
 
 @pytest.mark.parametrize(

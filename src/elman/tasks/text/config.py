@@ -55,6 +55,7 @@ class TextModelSpec:
     layer_norm: bool = option(False, "Normalise inside the cells.")
     recurrent_dropout: float = option(0.0, "Dropout of the state on its way to the next step.")
     zoneout: float = option(0.0, "Probability that a unit keeps its old value.")
+    forget_bias: bool = option(False, "Start the forget bias of the LSTM at 1.")
 
     def __post_init__(self) -> None:
         check_choice("text model", "cell", self.cell, CELLS)
@@ -67,6 +68,8 @@ class TextModelSpec:
             "zoneout": (0, 0.99),
         }
         check_bounds("text model", self, bounds)
+        if self.forget_bias and self.cell != "lstm":
+            raise UsageError("text model", f"forget_bias needs the lstm, found {self.cell}")
         if self.tie and self.embedding not in (0, self.hidden):
             raise UsageError(
                 "text model",

@@ -23,7 +23,7 @@ class TextModel(nn.Module):
         super().__init__()
         self.spec = spec
         width = spec.embedding_size
-        options = {"forget_bias": 1.0} if spec.cell == "lstm" else {}
+        options = {"forget_bias": 1.0} if spec.forget_bias else {}
         self.embedding = nn.Embedding(vocabulary, width)
         self.recurrent = LAYERS[spec.cell](
             width,
