@@ -29,6 +29,9 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(CORE)
 
+# One thread a test process: two processes with two threads each on two cores wait for one another.
+check test: export OMP_NUM_THREADS = 1
+
 check: lint
 	$(BIN)/pytest -q -n auto -m "not slow and not commands"
 
