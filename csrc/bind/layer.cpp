@@ -1,0 +1,117 @@
+// Stacks from Python: one call a layer, with its parameters by name.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "bind/bind.h"
+#include "stream/pack.h"
+#include "stream/stream.h"
+
+namespace nb = nanobind;
+
+namespace elman::bind {
+namespace {
+
+constexpr size_t largest_size = 1 << 20;  // of one dimension: their products stay far from 2^64
+
+Cell cell_of(const std::string& name) {
+    if (name == "elman") return Cell::elman;
+    if (name == "gru") return Cell::gru;
+    if (name == "lstm") return Cell::lstm;
+    throw std::invalid_argument("cell must be one of elman, gru, lstm, found '" + name + "'");
+}
+
+template <class T>
+Format format_of(const std::string& name) {
+    if constexpr (sizeof(T) == 8) {
+        if (name == "float64") return Format::float64;
+    } else {
+        if (name == "float32") return Format::float32;
+        if (name == "bfloat16") return Format::bfloat16;
+        if (name == "int8") return Format::int8;
+    }
+    throw std::invalid_argument("weights cannot be '" + name + "' here");
+}
+
+// The entry `name`, which must hold exactly `size` numbers; null where there is none.
+template <class T>
+const T* find(const nb::dict& arrays, const char* name, size_t size) {
+    if (!arrays.contains(name)) return nullptr;
+    using Given = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
+    const auto array = nb::cast<Given>(arrays[name], false);
+    if (array.size() != size)
+        throw std::invalid_argument(std::string(name) + " must hold " + std::to_string(size) +
+                                    " numbers, found " + std::to_string(array.size()));
+    return array.data();
+}
+
+template <class T>
+Parameters<T> parameters_of(const nb::dict& arrays, Cell cell, const Sizes& sizes) {
+    const size_t gates = cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1;
+    const size_t rows = gates * sizes.units, past = sizes.order * sizes.units;
+    Parameters<T> p;
+    p.weight_ih = find<T>(arrays, "weight_ih", rows * sizes.inputs);
+    p.weight_hh = find<T>(arrays, "weight_hh", rows * past);
+    p.bias_ih = find<T>(arrays, "bias_ih", rows);
+    p.bias_hh = find<T>(arrays, "bias_hh", rows);
+    p.norm_ih = find<T>(arrays, "norm_ih", rows);
+    p.norm_hh = find<T>(arrays, "norm_hh", rows);
+    p.norm_c = find<T>(arrays, "norm_c", sizes.units);
+    p.norm_c_bias = find<T>(arrays, "norm_c_bias", sizes.units);
+    p.peephole = find<T>(arrays, "peephole", 3 * sizes.units);
+    p.initial_h = find<T>(arrays, "initial_h", past);
+    p.initial_c = find<T>(arrays, "initial_c", sizes.units);
+    if (!p.weight_ih || !p.weight_hh)
+        throw std::invalid_argument("weight_ih and weight_hh must be given");
+    if (bool(p.norm_ih) != bool(p.norm_hh))
+        throw std::invalid_argument("norm_ih and norm_hh must be given together");
+    return p;
+}
+
+template <class T>
+void add_layer(Stack<T>& stack, const std::string& cell_name, const std::string& weights,
+               size_t inputs, size_t units, size_t order, bool relu, double keep_h, double keep_c,
+               const nb::dict& arrays) {
+    if (stack.in_use) throw std::invalid_argument("a stack with streams is constant");
+    const Cell cell = cell_of(cell_name);
+    const Format format = format_of<T>(weights);
+    for (size_t size : {inputs, units})
+        if (size < 1 || size > largest_size)
+            throw std::invalid_argument("sizes must be from 1 to " + std::to_string(largest_size) +
+                                        ", found " + std::to_string(size));
+    if (order < 1 || order > max_order)
+        throw std::invalid_argument("order must be from 1 to " + std::to_string(max_order) +
+                                    ", found " + std::to_string(order));
+    if (!stack.layers.empty() && stack.outputs() != inputs)
+        throw std::invalid_argument("a layer must take what the one below gives");
+    const Sizes sizes{inputs, units, order};
+    auto layer = pack<T>(cell, format, sizes, parameters_of<T>(arrays, cell, sizes),
+                         stack.kernels.vector_bytes);
+    layer.relu = relu;
+    layer.keep_h = static_cast<T>(keep_h);
+    layer.keep_c = static_cast<T>(keep_c);
+    stack.layers.push_back(std::move(layer));
+}
+
+template <class T>
+void bind_stack_of(nb::module_& module, const char* name) {
+    nb::class_<Stack<T>>(module, name)
+        .def("__init__", [](Stack<T>* self) { new (self) Stack<T>(kernels()); })
+        .def("add_layer", &add_layer<T>, nb::arg("cell"), nb::arg("weights"), nb::arg("inputs"),
+             nb::arg("units"), nb::arg("order"), nb::arg("relu"), nb::arg("keep_h"),
+             nb::arg("keep_c"), nb::arg("arrays"));
+}
+
+}  // namespace
+
+void bind_stack(nb::module_& module) {
+    bind_stack_of<float>(module, "Stack32");
+    bind_stack_of<double>(module, "Stack64");
+}
+
+}  // namespace elman::bind

@@ -1,0 +1,35 @@
+// The instruction sets, and the choice of one at run time.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "stream/layer.h"
+
+namespace elman {
+
+// What is compiled once for each instruction set. A file in simd/ fills in one table.
+struct Kernels {
+    const char* name;
+    size_t vector_bytes;
+
+    // One timestep of one layer, by the format of its weights.
+    void (*step_float32)(const Layer<float>&, const Frame<float>&);
+    void (*step_bfloat16)(const Layer<float>&, const Frame<float>&);
+    void (*step_int8)(const Layer<float>&, const Frame<float>&);
+    void (*step_float64)(const Layer<double>&, const Frame<double>&);
+
+    // in[n] -> out[n], for the tests of the error bounds.
+    void (*apply_float32)(Function, const float* in, float* out, size_t n);
+    void (*apply_float64)(Function, const double* in, double* out, size_t n);
+};
+
+// The names of what this machine can run, slowest first.
+std::vector<std::string> available_isas();
+
+// The fastest that this machine has, or the one that the variable ELMAN_ISA names. Throws
+// std::invalid_argument when there is no such instruction set here.
+const Kernels& kernels();
+
+}  // namespace elman

@@ -1,0 +1,66 @@
+// Vectors of the compiler's portable extension: this file and what builds on it is compiled once
+// for each instruction set, in a namespace of its own, so that the linker can never give a machine
+// code that it does not understand. ELMAN_ISA and ELMAN_VECTOR_BYTES come from the file that does.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#define ELMAN_INLINE inline __attribute__((always_inline))
+
+namespace elman::ELMAN_ISA {
+
+template <class T>
+struct VectorOf {
+    typedef T type __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
+};
+template <class T>
+using Vec = typename VectorOf<T>::type;
+
+template <class T>
+inline constexpr size_t lanes = ELMAN_VECTOR_BYTES / sizeof(T);
+
+template <class T>
+struct Bits;
+template <>
+struct Bits<float> {
+    using type = int32_t;
+};
+template <>
+struct Bits<double> {
+    using type = int64_t;
+};
+template <class T>
+using Int = typename Bits<T>::type;
+
+template <class T>
+ELMAN_INLINE Vec<T> load(const T* p) {
+    Vec<T> v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+template <class T>
+ELMAN_INLINE void store(T* p, Vec<T> v) {
+    __builtin_memcpy(p, &v, sizeof v);
+}
+
+template <class T>
+ELMAN_INLINE Vec<T> broadcast(T value) {
+    return value - Vec<T>{};  // not `+`, which would lose the sign of -0
+}
+
+template <class T>
+ELMAN_INLINE T sum(Vec<T> v) {
+    T total = 0;
+    for (size_t i = 0; i < lanes<T>; ++i) total += v[i];
+    return total;
+}
+
+template <class T>
+ELMAN_INLINE Vec<T> magnitude(Vec<T> v) {
+    const Int<T> sign = Int<T>(1) << (8 * sizeof(T) - 1);
+    return (Vec<T>)((Vec<Int<T>>)v & ~broadcast<Int<T>>(sign));
+}
+
+}  // namespace elman::ELMAN_ISA

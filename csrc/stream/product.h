@@ -1,0 +1,114 @@
+// A tile: the products of one panel's weights with R rows of input, for every format of weights.
+//
+// Each lane is a hidden unit and each element of the input is broadcast to all of them. What bounds
+// a single row is the latency of multiply-add, so its sum is split over several accumulators; what
+// bounds large layers is reading the weights, so the narrow formats are widened in registers.
+#pragma once
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+#include "simd/vector.h"
+#include "stream/layer.h"
+
+namespace elman::ELMAN_ISA {
+
+// A format says what is stored, what it is multiplied with, and how one vector of units takes one
+// group of inputs.
+template <class Real>
+struct Plain {
+    using T = Real;
+    using Stored = Real;
+    using Operand = Real;
+    using Sum = Vec<Real>;
+    static constexpr size_t group = 1;
+    static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
+        sum += load<T>(w) * broadcast<T>(x[0]);
+    }
+};
+
+struct BFloat16 {
+    using T = float;
+    using Stored = uint16_t;
+    using Operand = float;
+    using Sum = Vec<float>;
+    static constexpr size_t group = 2;
+    // A bfloat16 is the upper half of a float: of a pair, the first is shifted up, the second
+    // masked.
+    static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
+        Vec<uint32_t> pair;
+        __builtin_memcpy(&pair, w, sizeof pair);
+        sum += (Vec<float>)(pair << 16) * broadcast<float>(x[0]);
+        sum += (Vec<float>)(pair & 0xFFFF0000u) * broadcast<float>(x[1]);
+    }
+};
+
+struct Int8 {
+    using T = float;
+    using Stored = int8_t;
+    using Operand = int16_t;
+    using Sum = Vec<int32_t>;
+    static constexpr size_t group = 2;
+    // Weights of 8 bits times inputs of 16, summed exactly in 32.
+    static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
+        int32_t both;
+        __builtin_memcpy(&both, x, sizeof both);
+        const Vec<int32_t> inputs = broadcast<int32_t>(both);
+#if defined(__AVX512BW__)
+        const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w));
+        sum += (Sum)_mm512_madd_epi16(_mm512_cvtepi8_epi16(narrow), (__m512i)inputs);
+#elif defined(__AVX2__)
+        const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w));
+        sum += (Sum)_mm256_madd_epi16(_mm256_cvtepi8_epi16(narrow), (__m256i)inputs);
+#else
+        typedef int8_t Narrow __attribute__((vector_size(2 * lanes<float>)));
+        typedef int16_t Wide __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
+        Narrow narrow;
+        __builtin_memcpy(&narrow, w, sizeof narrow);
+        const Vec<int32_t> pair = (Vec<int32_t>)__builtin_convertvector(narrow, Wide);
+        sum += (pair << 16 >> 16) * (inputs << 16 >> 16) + (pair >> 16) * (inputs >> 16);
+#endif
+    }
+};
+
+template <class F>
+constexpr size_t groups_in(size_t elements) {
+    return (elements + F::group - 1) / F::group;
+}
+
+// sums[r][g] = the products of `groups` groups; rows of x are `stride` operands apart.
+template <class F, int G, int R>
+ELMAN_INLINE void multiply(const typename F::Stored* w, size_t groups, const typename F::Operand* x,
+                           size_t stride, typename F::Sum (&sums)[R][G]) {
+    constexpr int split = R > 1 ? 1 : (G >= 4 ? 2 : G == 3 ? 3 : 8);
+    constexpr size_t vector = lanes<typename F::T> * F::group;
+    typename F::Sum parts[split][R][G] = {};
+    size_t j = 0;
+    for (; j + split <= groups; j += split, w += split * G * vector) {
+#pragma GCC unroll 8
+        for (int s = 0; s < split; ++s)
+#pragma GCC unroll 4
+            for (int g = 0; g < G; ++g)
+#pragma GCC unroll 8
+                for (int r = 0; r < R; ++r)
+                    F::add(parts[s][r][g], w + (s * G + g) * vector,
+                           x + r * stride + (j + s) * F::group);
+    }
+    for (; j < groups; ++j, w += G * vector)
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g)
+#pragma GCC unroll 8
+            for (int r = 0; r < R; ++r)
+                F::add(parts[0][r][g], w + g * vector, x + r * stride + j * F::group);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) {
+            sums[r][g] = parts[0][r][g];
+#pragma GCC unroll 8
+            for (int s = 1; s < split; ++s) sums[r][g] += parts[s][r][g];
+        }
+}
+
+}  // namespace elman::ELMAN_ISA

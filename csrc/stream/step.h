@@ -1,0 +1,159 @@
+// One timestep of one layer, over all its panels and rows, in two passes: first all products, then
+// all gates. Layer normalisation needs that, since it must know all of a_t and u_t before any gate;
+// and without it, the processor overlaps the gates of several panels, which are long chains of
+// short operations, where it would otherwise wait for each panel's in turn.
+#pragma once
+
+#include "cells/elman.h"
+#include "cells/gru.h"
+#include "cells/lstm.h"
+#include "stream/codes.h"
+#include "stream/product.h"
+
+namespace elman::ELMAN_ISA {
+
+template <class F, class C>
+struct Step {
+    using T = typename F::T;
+    static constexpr int G = C::gates;
+    static constexpr size_t L = lanes<T>;
+    static constexpr bool coded = sizeof(typename F::Operand) == 2;
+
+    const Layer<T>& layer;
+    const Frame<T>& frame;
+    const bool norm = layer.gain_ih.size() != 0;
+    const size_t code_stride = padded(layer.inputs > layer.units ? layer.inputs : layer.units);
+
+    size_t size_of(size_t segment) const { return segment ? layer.units : layer.inputs; }
+
+    const T* row_of(size_t segment, size_t b) const {
+        return segment ? frame.past[segment - 1] + b * frame.stride : frame.x + b * frame.x_stride;
+    }
+
+    // Adds the products of segments [first, last) to total, and moves w behind their weights.
+    template <int R>
+    ELMAN_INLINE void add_segments(size_t first, size_t last, size_t b, const T* scale,
+                                   const typename F::Stored*& w, Vec<T> (&total)[R][G]) const {
+        for (size_t segment = first; segment < last; ++segment) {
+            const size_t groups = groups_in<F>(size_of(segment));
+            typename F::Sum sums[R][G];
+            if constexpr (coded) {
+                const size_t row = segment * frame.batch + b;
+                multiply<F, G, R>(w, groups, frame.codes + row * code_stride, code_stride, sums);
+                for (int r = 0; r < R; ++r)
+                    for (int g = 0; g < G; ++g)
+                        total[r][g] += __builtin_convertvector(sums[r][g], Vec<T>) *
+                                       (load<T>(scale + g * L) * frame.code_scale[row + r]);
+            } else {
+                const size_t stride = segment ? frame.stride : frame.x_stride;
+                multiply<F, G, R>(w, groups, row_of(segment, b), stride, sums);
+                for (int r = 0; r < R; ++r)
+                    for (int g = 0; g < G; ++g) total[r][g] += sums[r][g];
+            }
+            w += groups * G * L * F::group;
+        }
+    }
+
+    Place<T> place(size_t panel, size_t b) const {
+        const size_t at = b * frame.stride + panel * L;
+        const bool lstm = layer.cell == Cell::lstm;
+        return {frame.past[0] + at, frame.h + at, lstm ? frame.c + at : nullptr,
+                lstm ? frame.seen + at : nullptr, lstm ? frame.gate + at : nullptr};
+    }
+
+    // a and u of one panel and R rows.
+    template <int R>
+    ELMAN_INLINE void tile(const typename F::Stored* w, size_t panel, size_t b) const {
+        Vec<T> a[R][G], u[R][G];
+        const size_t at = panel * G * L;
+        for (int r = 0; r < R; ++r)
+            for (int g = 0; g < G; ++g) {
+                a[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_ih.data() + at + g * L);
+                u[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_hh.data() + at + g * L);
+            }
+        add_segments<R>(0, 1, b, layer.scale_ih.data() + at, w, a);
+        add_segments<R>(1, 1 + layer.order, b, layer.scale_hh.data() + at, w, u);
+        for (int r = 0; r < R; ++r)
+            for (int g = 0; g < G; ++g) {
+                store<T>(frame.a + (b + r) * frame.part_stride + at + g * L, a[r][g]);
+                store<T>(frame.u + (b + r) * frame.part_stride + at + g * L, u[r][g]);
+            }
+    }
+
+    // Ba et al. (2016), equation 20, over the real units of v[panel][width][lane], in place.
+    void normalise(T* v, size_t width, const T* gain, const T* shift) const {
+        const size_t vectors = layer.panels * width;
+        const T count = static_cast<T>(layer.units * width);
+        Vec<T> total{};
+        for (size_t i = 0; i < vectors; ++i) total += load<T>(v + i * L);
+        const T mean = sum<T>(total) / count;  // the filled-up units are 0
+        Vec<T> squares{};
+        for (size_t i = 0; i < vectors; ++i) {
+            const Vec<T> centred =
+                (load<T>(v + i * L) - mean) * load<T>(layer.real.data() + i / width * L);
+            squares += centred * centred;
+            store<T>(v + i * L, centred);
+        }
+        const T inverse = 1 / __builtin_sqrt(sum<T>(squares) / count + T(1e-5));
+        for (size_t i = 0; i < vectors * L; i += L)
+            store<T>(v + i, load<T>(v + i) * inverse * load<T>(gain + i) + load<T>(shift + i));
+    }
+
+    // From a and u of one row to its new state.
+    void finish(size_t b) const {
+        T* const a = frame.a + b * frame.part_stride;
+        T* const u = frame.u + b * frame.part_stride;
+        if (norm) {
+            normalise(a, G, layer.gain_ih.data(), layer.bias_ih.data());
+            normalise(u, G, layer.gain_hh.data(), layer.bias_hh.data());
+        }
+        for (size_t panel = 0; panel < layer.panels; ++panel) {
+            Vec<T> a_t[G], u_t[G];
+            for (int g = 0; g < G; ++g) {
+                a_t[g] = load<T>(a + (panel * G + g) * L);
+                u_t[g] = load<T>(u + (panel * G + g) * L);
+            }
+            C::template step<T>(layer, panel, a_t, u_t, place(panel, b));
+        }
+        if constexpr (G == 4) {
+            if (norm) normalise(place(0, b).seen, 1, layer.gain_c.data(), layer.bias_c.data());
+            for (size_t panel = 0; panel < layer.panels; ++panel) {
+                const Place<T> at = place(panel, b);
+                C::template output<T>(layer, load<T>(at.gate), load<T>(at.seen), at);
+            }
+        }
+    }
+
+    void encode_inputs() const {
+        for (size_t segment = 0; segment <= layer.order; ++segment)
+            for (size_t b = 0; b < frame.batch; ++b) {
+                const size_t row = segment * frame.batch + b;
+                frame.code_scale[row] =
+                    encode(row_of(segment, b), size_of(segment), frame.codes + row * code_stride);
+            }
+    }
+
+    void run() const {
+        if constexpr (coded) encode_inputs();
+        const size_t groups = groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.units);
+        const auto* w = reinterpret_cast<const typename F::Stored*>(layer.weights.data());
+        for (size_t panel = 0; panel < layer.panels; ++panel) {
+            size_t b = 0;
+            for (; b + C::rows <= frame.batch; b += C::rows) tile<C::rows>(w, panel, b);
+            for (; b < frame.batch; ++b) tile<1>(w, panel, b);
+            w += groups * G * L * F::group;
+        }
+        for (size_t b = 0; b < frame.batch; ++b) finish(b);
+    }
+};
+
+template <class F>
+void step(const Layer<typename F::T>& layer, const Frame<typename F::T>& frame) {
+    switch (layer.cell) {
+        case Cell::elman: return Step<F, ElmanCell>{layer, frame}.run();
+        case Cell::gru: return Step<F, GruCell>{layer, frame}.run();
+        case Cell::lstm: return Step<F, LstmCell>{layer, frame}.run();
+    }
+}
+
+}  // namespace elman::ELMAN_ISA

@@ -1,0 +1,157 @@
+#include "stream/stream.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace elman {
+
+template <class T>
+size_t Stack<T>::multiplications() const {
+    size_t total = 0;
+    for (const Layer<T>& each : layers)
+        total += each.gates * each.units * (each.inputs + each.order * each.units);
+    return total;
+}
+
+template <class T>
+Stream<T>::Stream(std::shared_ptr<const Stack<T>> stack, size_t batch)
+    : stack_(std::move(stack)), batch_(batch), x_(batch * padded(stack_->inputs())) {
+    for (const Layer<T>& layer : stack_->layers) {
+        const size_t rows = batch * padded(layer.units);
+        const bool lstm = layer.cell == Cell::lstm;
+        Memory memory;
+        memory.h = Array<T>((layer.order + 1) * rows);
+        if (lstm) memory.c = Array<T>(rows);
+        memory.a = Array<T>(batch * layer.bias_ih.size());
+        memory.u = Array<T>(batch * layer.bias_ih.size());
+        if (lstm) memory.seen = Array<T>(rows);
+        if (lstm) memory.gate = Array<T>(rows);
+        if (layer.format == Format::int8) {
+            const size_t segments = (layer.order + 1) * batch;
+            memory.codes = Array<int16_t>(segments * padded(std::max(layer.inputs, layer.units)));
+            memory.code_scale = Array<float>(segments);
+        }
+        // What is read before it is written shall be seen.
+        for (Array<T>* scratch : {&memory.a, &memory.u, &memory.seen, &memory.gate})
+            std::fill_n(scratch->data(), scratch->size(), std::numeric_limits<T>::quiet_NaN());
+        memory_.push_back(std::move(memory));
+    }
+    stack_->in_use = true;
+    reset();
+}
+
+template <class T>
+T* Stream<T>::slot(size_t layer, size_t age) const {
+    const Layer<T>& constant = stack_->layers[layer];
+    Memory& memory = memory_[layer];
+    const size_t index = (memory.newest + age) % (constant.order + 1);
+    return memory.h.data() + index * batch_ * padded(constant.units);
+}
+
+template <class T>
+T* Stream<T>::state(size_t layer, size_t index) const {
+    return index < stack_->layers[layer].order ? slot(layer, index) : memory_[layer].c.data();
+}
+
+template <class T>
+size_t Stream<T>::states(size_t layer) const {
+    const Layer<T>& constant = stack_->layers[layer];
+    return constant.order + (constant.cell == Cell::lstm ? 1 : 0);
+}
+
+template <class T>
+void Stream<T>::reset() {
+    for (size_t layer = 0; layer < memory_.size(); ++layer) {
+        const Layer<T>& constant = stack_->layers[layer];
+        const size_t row = padded(constant.units);
+        for (size_t b = 0; b < batch_; ++b) {
+            for (size_t j = 0; j < constant.order; ++j)
+                std::copy_n(constant.initial_h.data() + j * row, row, slot(layer, j) + b * row);
+            if (constant.cell == Cell::lstm)
+                std::copy_n(constant.initial_c.data(), row, memory_[layer].c.data() + b * row);
+            std::fill_n(slot(layer, constant.order) + b * row, constant.units,
+                        std::numeric_limits<T>::quiet_NaN());
+        }
+    }
+}
+
+template <class T>
+void Stream<T>::read(size_t layer, size_t index, T* to) const {
+    const size_t units = stack_->layers[layer].units;
+    for (size_t b = 0; b < batch_; ++b)
+        std::copy_n(state(layer, index) + b * padded(units), units, to + b * units);
+}
+
+template <class T>
+void Stream<T>::write(size_t layer, size_t index, const T* from) {
+    const size_t units = stack_->layers[layer].units;
+    for (size_t b = 0; b < batch_; ++b)
+        std::copy_n(from + b * units, units, state(layer, index) + b * padded(units));
+}
+
+template <class T>
+Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride) const {
+    const Layer<T>& constant = stack_->layers[layer];
+    Memory& memory = memory_[layer];
+    Frame<T> frame;
+    frame.batch = batch_;
+    frame.x = x;
+    frame.x_stride = x_stride;
+    for (size_t j = 0; j < constant.order; ++j) frame.past[j] = slot(layer, j);
+    frame.h = slot(layer, constant.order);
+    frame.c = memory.c.data();
+    frame.stride = padded(constant.units);
+    frame.a = memory.a.data();
+    frame.u = memory.u.data();
+    frame.seen = memory.seen.data();
+    frame.gate = memory.gate.data();
+    frame.part_stride = constant.bias_ih.size();
+    frame.codes = memory.codes.data();
+    frame.code_scale = memory.code_scale.data();
+    return frame;
+}
+
+template <>
+void Stream<float>::run(const Layer<float>& layer, const Frame<float>& frame) const {
+    const Kernels& kernels = stack_->kernels;
+    if (layer.format == Format::bfloat16) return kernels.step_bfloat16(layer, frame);
+    if (layer.format == Format::int8) return kernels.step_int8(layer, frame);
+    kernels.step_float32(layer, frame);
+}
+
+template <>
+void Stream<double>::run(const Layer<double>& layer, const Frame<double>& frame) const {
+    stack_->kernels.step_float64(layer, frame);
+}
+
+template <class T>
+void Stream<T>::timestep(Rows x, T* y) {
+    const size_t inputs = stack_->inputs(), row = padded(inputs);
+    for (size_t b = 0; b < batch_; ++b) {
+        const char* from = x.data + static_cast<ptrdiff_t>(b) * x.row;
+        if (x.element == sizeof(T))
+            std::memcpy(&x_[b * row], from, inputs * sizeof(T));
+        else
+            for (size_t j = 0; j < inputs; ++j, from += x.element)
+                std::memcpy(&x_[b * row + j], from, sizeof(T));
+    }
+    const T* input = x_.data();
+    size_t stride = row;
+    for (size_t layer = 0; layer < memory_.size(); ++layer) {
+        const Layer<T>& constant = stack_->layers[layer];
+        run(constant, frame(layer, input, stride));
+        memory_[layer].newest = (memory_[layer].newest + constant.order) % (constant.order + 1);
+        input = slot(layer, 0);
+        stride = padded(constant.units);
+    }
+    for (size_t b = 0; b < batch_; ++b)
+        std::memcpy(y + b * stack_->outputs(), input + b * stride, stack_->outputs() * sizeof(T));
+}
+
+template struct Stack<float>;
+template struct Stack<double>;
+template class Stream<float>;
+template class Stream<double>;
+
+}  // namespace elman

@@ -1,0 +1,74 @@
+// A stack of layers, and streams that run over it: the weights are constant and shared, the state
+// belongs to the stream. A timestep allocates nothing.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "simd/isa.h"
+#include "stream/layer.h"
+
+namespace elman {
+
+template <class T>
+struct Stack {
+    explicit Stack(const Kernels& chosen) : kernels(chosen) {}
+    Stack(const Stack&) = delete;
+    Stack& operator=(const Stack&) = delete;
+
+    const Kernels& kernels;
+    std::vector<Layer<T>> layers;
+    mutable bool in_use = false;  // layers are added before the first stream, and not after
+
+    size_t inputs() const { return layers.front().inputs; }
+    size_t outputs() const { return layers.back().units; }
+    size_t multiplications() const;  // of one timestep of one stream
+};
+
+// Where rows of a caller's array stand; distances in bytes, of any size and sign.
+struct Rows {
+    const char* data;
+    ptrdiff_t row, element;
+};
+
+template <class T>
+class Stream {
+  public:
+    // `batch` streams in step. The state is the initial one.
+    Stream(std::shared_ptr<const Stack<T>> stack, size_t batch);
+
+    // x (batch, inputs) -> y (batch, outputs), contiguous. They may overlap.
+    void timestep(Rows x, T* y);
+
+    // The state of every layer becomes the initial one.
+    void reset();
+
+    // State `index` of a layer, (batch, units): h, h2 .. hk, then c.
+    void read(size_t layer, size_t index, T* to) const;
+    void write(size_t layer, size_t index, const T* from);
+    size_t states(size_t layer) const;
+
+    const Stack<T>& stack() const { return *stack_; }
+    size_t batch() const { return batch_; }
+
+  private:
+    struct Memory {
+        Array<T> h;  // a ring of order + 1 slots: the past, and the one that is written
+        size_t newest = 0;
+        Array<T> c, a, u, seen, gate;
+        Array<int16_t> codes;
+        Array<float> code_scale;
+    };
+
+    T* slot(size_t layer, size_t age) const;  // age 0: h_{t-1}; age `order`: where h_t goes
+    T* state(size_t layer, size_t index) const;
+    Frame<T> frame(size_t layer, const T* x, size_t x_stride) const;
+    void run(const Layer<T>& layer, const Frame<T>& frame) const;
+
+    std::shared_ptr<const Stack<T>> stack_;
+    size_t batch_;
+    Array<T> x_;
+    mutable std::vector<Memory> memory_;
+};
+
+}  // namespace elman

@@ -1,0 +1,31 @@
+// Fills in the table of one instruction set; included once by each file of simd/.
+#include "simd/isa.h"
+#include "stream/step.h"
+
+namespace elman::ELMAN_ISA {
+
+template <class T>
+void apply(Function function, const T* in, T* out, size_t n) {
+    for (size_t i = 0; i < n; i += lanes<T>) {
+        const size_t some = n - i < lanes<T> ? n - i : lanes<T>;
+        Vec<T> v{};
+        __builtin_memcpy(&v, in + i, some * sizeof(T));
+        switch (function) {
+            case Function::exp: v = exp<T>(v); break;
+            case Function::tanh: v = tanh<T>(v); break;
+            case Function::sigmoid: v = sigmoid<T>(v); break;
+        }
+        __builtin_memcpy(out + i, &v, some * sizeof(T));
+    }
+}
+
+#define ELMAN_STRING(name) #name
+#define ELMAN_NAME(name) ELMAN_STRING(name)
+
+extern const Kernels table;
+const Kernels table = {
+    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, step<Plain<float>>, step<BFloat16>, step<Int8>,
+    step<Plain<double>>,   apply<float>,       apply<double>,
+};
+
+}  // namespace elman::ELMAN_ISA

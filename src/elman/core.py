@@ -1,0 +1,46 @@
+"""The native core, if it is there: the only module that imports ``elman._core``.
+
+The core is built when the package is installed and a C++ compiler is found. Without it everything
+still works, more slowly, and the first call that misses it says so once.
+"""
+
+import importlib
+import warnings
+from functools import cache
+from types import ModuleType
+
+from elman.errors import UsageError
+
+
+@cache
+def native() -> ModuleType | None:
+    """The core, or None after one warning where it was not built.
+
+    Raises :class:`~elman.errors.UsageError` when the environment variable ``ELMAN_ISA`` names an
+    instruction set that this machine lacks.
+    """
+    if not is_built():
+        message = "[core] elman was installed without a C++ compiler: this runs on NumPy, slowly"
+        warnings.warn(message, stacklevel=3)
+        return None
+    core = importlib.import_module("elman._core")
+    try:
+        core.isa()
+    except ValueError as error:
+        raise UsageError("core", str(error)) from None
+    return core
+
+
+@cache
+def is_built() -> bool:
+    """Whether the core is there."""
+    try:
+        importlib.import_module("elman._core")
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+def isas() -> list[str]:
+    """The instruction sets that this machine can run, slowest first; empty without the core."""
+    return list(importlib.import_module("elman._core").isas()) if is_built() else []

@@ -1,0 +1,224 @@
+"""A live stream: a network that takes one timestep after another and keeps its state."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from elman.core import native
+from elman.errors import UsageError
+from elman.runtime.plan import Plan, make_plan
+from elman.runtime.textbook import TextbookStack, TextbookStream
+
+Array = NDArray[Any]
+State = tuple[tuple[Array, ...], ...]
+MAX_BATCH = 1 << 16
+
+
+class Engine(Protocol):
+    """What runs a stream: the native core's or the textbook's; a state is (layer, index)."""
+
+    def timestep(self, x: Array, out: Array, /) -> None:
+        """``x`` to ``out``; the state goes on."""
+
+    def reset(self) -> None:
+        """The initial state."""
+
+    def read(self, layer: int, index: int, out: Array, /) -> None:
+        """Copy a state into ``out``."""
+
+    def write(self, layer: int, index: int, state: Array, /) -> None:
+        """Copy ``state`` in."""
+
+
+class Stream:
+    """A stack of recurrent layers and the state of one stream, or of several in step.
+
+    Made by :meth:`from_weights`. The weights are packed once and are constant: :meth:`sibling`
+    gives another stream that shares them. The state belongs to the stream alone, and a stream is
+    used by one thread at a time. Nothing is allocated in a timestep but the array it returns,
+    and with ``out`` not even that.
+    """
+
+    def __init__(self, plan: Plan, stack: Any, batch_size: int | None) -> None:
+        if batch_size is not None and not (
+            isinstance(batch_size, int) and 1 <= batch_size <= MAX_BATCH
+        ):
+            rule = f"batch_size must be from 1 to {MAX_BATCH}, or None"
+            raise UsageError("Stream", f"{rule}, found {batch_size!r}")
+        self._plan, self._stack, self.batch_size = plan, stack, batch_size
+        self._rows = () if batch_size is None else (batch_size,)
+        self._shape = (*self._rows, plan.specs[-1].output_size)
+        self._dtype = plan.dtype
+        self._engine = _engine(plan, stack, batch_size)
+
+    @classmethod
+    def from_weights(
+        cls,
+        cell: str,
+        arrays: Mapping[str, ArrayLike],
+        *,
+        batch_size: int | None = None,
+        weights: str = "float32",
+        nonlinearity: str = "tanh",
+        order: int = 1,
+        peephole: bool = False,
+        layer_norm: bool = False,
+        learn_initial_state: bool = False,
+        zoneout: float | Sequence[float] = 0.0,
+        proj_size: int = 0,
+    ) -> "Stream":
+        """A stream over the layers in ``arrays``, with its initial state.
+
+        ``cell``: ``"elman"``, ``"gru"`` or ``"lstm"``.
+        ``arrays``: name and array of every parameter, as in ``torch``'s state dict
+        (``weight_ih_l0``, ``bias_hh_l1`` ..), with the further names of :mod:`elman.spec`. Copied.
+        ``batch_size``: how many streams run in step; None for one, without that dimension.
+        ``weights``: how they are kept. ``"float32"``; ``"bfloat16"``, rounded to nearest;
+        ``"int8"``, with one scale a row, multiplied with inputs rounded to 16 bits; ``"float64"``,
+        with which everything else is float64 too.
+        ``zoneout``: its expected value is used (Krueger et al. 2017); a number, or one a state.
+
+        The other options and all equations are those of :mod:`elman.spec`; ``proj_size`` is not
+        available. Raises :class:`~elman.errors.UsageError` for names, shapes, types or options
+        that do not go together.
+        """
+        operation = f"{cls.__name__}.from_weights"
+        plan = make_plan(
+            operation,
+            cell,
+            arrays,
+            weights=weights,
+            zoneout=zoneout,
+            proj_size=proj_size,
+            nonlinearity=nonlinearity,
+            order=order,
+            peephole=peephole,
+            layer_norm=layer_norm,
+            learn_initial_state=learn_initial_state,
+        )
+        try:
+            return cls(plan, _stack(plan), batch_size)
+        except ValueError as error:
+            raise _usage(operation, error) from None
+
+    def timestep(self, x: Array, out: Array | None = None) -> Array:
+        """One timestep of all layers: ``x`` ``(D,)`` to ``y`` ``(H,)``, the last layer's ``h_t``.
+
+        With ``batch_size``, ``(B, D)`` to ``(B, H)``. ``x`` has the stream's dtype and any strides;
+        ``out``, if given, receives ``y`` and is returned: C-contiguous, and it may be ``x``.
+        Raises :class:`~elman.errors.UsageError` for another shape or type.
+        """
+        if out is None:
+            out = np.empty(self._shape, self._dtype)
+        try:
+            self._engine.timestep(x, out)
+        except ValueError as error:
+            raise _usage("Stream.timestep", error) from None
+        return out
+
+    def reset(self) -> None:
+        """Go back to the initial state: zeros, or the learned one."""
+        self._engine.reset()
+
+    @property
+    def state(self) -> State:
+        """For each layer a tuple with a copy of each state, ``(H,)`` or ``(B, H)``.
+
+        They are ``h``; ``h, c`` for the LSTM; ``h, h2 .. hk``, newest first, for order ``k``.
+        It can be set to such a tuple; the arrays are copied.
+        """
+        layers = []
+        for layer, spec in enumerate(self._plan.specs):
+            arrays = []
+            for index, size in enumerate(spec.state_sizes.values()):
+                array = np.empty((*self._rows, size), self._dtype)
+                self._engine.read(layer, index, array)
+                arrays.append(array)
+            layers.append(tuple(arrays))
+        return tuple(layers)
+
+    @state.setter
+    def state(self, state: Sequence[Sequence[ArrayLike]]) -> None:
+        """Copies; refuses a wrong one as a whole."""
+        wanted = tuple(len(spec.state_sizes) for spec in self._plan.specs)
+        found = tuple(len(layer) for layer in state)
+        if found != wanted:
+            rule = f"state must be one tuple a layer, of {wanted} arrays"
+            raise UsageError("Stream.state", f"{rule}, found {found}")
+        # All are checked before one is written, so that a refused state changes nothing.
+        checked = [
+            [self._checked(array, size) for array, size in zip(layer, sizes, strict=True)]
+            for layer, sizes in zip(
+                state, (spec.state_sizes.values() for spec in self._plan.specs), strict=True
+            )
+        ]
+        for number, layer in enumerate(checked):
+            for index, array in enumerate(layer):
+                self._engine.write(number, index, array)
+
+    def _checked(self, given: ArrayLike, size: int) -> Array:
+        array, shape = np.asarray(given), (*self._rows, size)
+        if array.shape != shape or array.dtype != self._dtype:
+            rule = f"state must hold {self._dtype} arrays of shape {shape} here"
+            raise UsageError("Stream.state", f"{rule}, found {array.dtype} of {array.shape}")
+        return np.ascontiguousarray(array)
+
+    def sibling(self, batch_size: int | None = None) -> "Stream":
+        """Another stream over the same packed weights, with the initial state."""
+        return Stream(self._plan, self._stack, batch_size)
+
+    def __copy__(self) -> "Stream":
+        twin = self.sibling(self.batch_size)
+        twin.state = self.state
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Stream":
+        return self.__copy__()  # the weights are constant, so that sharing them is a deep copy
+
+    def __reduce__(self) -> str:
+        raise UsageError("Stream", "a stream cannot be pickled; keep its weights and its state")
+
+
+def _stack(plan: Plan) -> Any:
+    core = native()
+    if core is None:
+        return TextbookStack(plan)
+    stack = core.Stack64() if plan.weights == "float64" else core.Stack32()
+    for spec, arrays in zip(plan.specs, plan.parameters, strict=True):
+        stack.add_layer(
+            cell=spec.cell,
+            weights=plan.weights,
+            inputs=spec.input_size,
+            units=spec.hidden_size,
+            order=spec.order,
+            relu=spec.nonlinearity == "relu",
+            keep_h=plan.keep[0],
+            keep_c=plan.keep[-1],
+            arrays=arrays | _initial(spec, arrays),
+        )
+    return stack
+
+
+def _initial(spec: Any, arrays: dict[str, Array]) -> dict[str, Array]:
+    """The learned initial ``h, h2 .. hk`` as the core takes them: one after the other."""
+    if not spec.learn_initial_state:
+        return {}
+    past = [arrays[f"initial_{name}"] for name in spec.state_sizes if name != "c"]
+    return {"initial_h": np.concatenate(past)}
+
+
+def _engine(plan: Plan, stack: Any, batch_size: int | None) -> Engine:
+    rows = 1 if batch_size is None else batch_size
+    if isinstance(stack, TextbookStack):
+        return TextbookStream(stack, rows, batch_size is not None)
+    core = native()
+    assert core is not None  # the stack is the core's
+    kind = core.Stream64 if plan.weights == "float64" else core.Stream32
+    engine: Engine = kind(stack, rows, batch_size is not None)
+    return engine
+
+
+def _usage(operation: str, error: ValueError) -> UsageError:
+    return error if isinstance(error, UsageError) else UsageError(operation, str(error))
