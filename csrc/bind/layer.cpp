@@ -19,13 +19,6 @@ namespace {
 
 constexpr size_t largest_size = 1 << 20;  // of one dimension: their products stay far from 2^64
 
-Cell cell_of(const std::string& name) {
-    if (name == "elman") return Cell::elman;
-    if (name == "gru") return Cell::gru;
-    if (name == "lstm") return Cell::lstm;
-    throw std::invalid_argument("cell must be one of elman, gru, lstm, found '" + name + "'");
-}
-
 template <class T>
 Format format_of(const std::string& name) {
     if constexpr (sizeof(T) == 8) {
@@ -38,34 +31,22 @@ Format format_of(const std::string& name) {
     throw std::invalid_argument("weights cannot be '" + name + "' here");
 }
 
-// The entry `name`, which must hold exactly `size` numbers; null where there is none.
-template <class T>
-const T* find(const nb::dict& arrays, const char* name, size_t size) {
-    if (!arrays.contains(name)) return nullptr;
-    using Given = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
-    const auto array = nb::cast<Given>(arrays[name], false);
-    if (array.size() != size)
-        throw std::invalid_argument(std::string(name) + " must hold " + std::to_string(size) +
-                                    " numbers, found " + std::to_string(array.size()));
-    return array.data();
-}
-
 template <class T>
 Parameters<T> parameters_of(const nb::dict& arrays, Cell cell, const Sizes& sizes) {
     const size_t gates = cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1;
     const size_t rows = gates * sizes.units, past = sizes.order * sizes.units;
     Parameters<T> p;
-    p.weight_ih = find<T>(arrays, "weight_ih", rows * sizes.inputs);
-    p.weight_hh = find<T>(arrays, "weight_hh", rows * past);
-    p.bias_ih = find<T>(arrays, "bias_ih", rows);
-    p.bias_hh = find<T>(arrays, "bias_hh", rows);
-    p.norm_ih = find<T>(arrays, "norm_ih", rows);
-    p.norm_hh = find<T>(arrays, "norm_hh", rows);
-    p.norm_c = find<T>(arrays, "norm_c", sizes.units);
-    p.norm_c_bias = find<T>(arrays, "norm_c_bias", sizes.units);
-    p.peephole = find<T>(arrays, "peephole", 3 * sizes.units);
-    p.initial_h = find<T>(arrays, "initial_h", past);
-    p.initial_c = find<T>(arrays, "initial_c", sizes.units);
+    p.weight_ih = find<const T>(arrays, "weight_ih", rows * sizes.inputs);
+    p.weight_hh = find<const T>(arrays, "weight_hh", rows * past);
+    p.bias_ih = find<const T>(arrays, "bias_ih", rows);
+    p.bias_hh = find<const T>(arrays, "bias_hh", rows);
+    p.norm_ih = find<const T>(arrays, "norm_ih", rows);
+    p.norm_hh = find<const T>(arrays, "norm_hh", rows);
+    p.norm_c = find<const T>(arrays, "norm_c", sizes.units);
+    p.norm_c_bias = find<const T>(arrays, "norm_c_bias", sizes.units);
+    p.peephole = find<const T>(arrays, "peephole", 3 * sizes.units);
+    p.initial_h = find<const T>(arrays, "initial_h", past);
+    p.initial_c = find<const T>(arrays, "initial_c", sizes.units);
     if (!p.weight_ih || !p.weight_hh)
         throw std::invalid_argument("weight_ih and weight_hh must be given");
     if (bool(p.norm_ih) != bool(p.norm_hh))

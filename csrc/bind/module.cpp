@@ -47,6 +47,8 @@ NB_MODULE(_core, module) {
                nb::arg("out").noconvert());
     module.def("apply", &apply<double>, nb::arg("function"), nb::arg("input").noconvert(),
                nb::arg("out").noconvert());
+    bind_memory(module);
+    bind_recurrence(module);
     bind_stack(module);
     bind_stream(module);
 }

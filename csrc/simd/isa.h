@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "recurrence/sequence.h"
 #include "stream/layer.h"
+#include "threads/team.h"
 
 namespace elman {
 
@@ -19,6 +21,12 @@ struct Kernels {
     void (*step_bfloat16)(const Layer<float>&, const Frame<float>&);
     void (*step_int8)(const Layer<float>&, const Frame<float>&);
     void (*step_float64)(const Layer<double>&, const Frame<double>&);
+
+    // One layer through time, as one thread of a team.
+    void (*forward_float32)(const Sequence<float>&, const Team&);
+    void (*forward_float64)(const Sequence<double>&, const Team&);
+    void (*backward_float32)(const Sequence<float>&, const Gradients<float>&, const Team&);
+    void (*backward_float64)(const Sequence<double>&, const Gradients<double>&, const Team&);
 
     // in[n] -> out[n], for the tests of the error bounds.
     void (*apply_float32)(Function, const float* in, float* out, size_t n);

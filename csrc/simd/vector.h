@@ -45,6 +45,21 @@ ELMAN_INLINE void store(T* p, Vec<T> v) {
     __builtin_memcpy(p, &v, sizeof v);
 }
 
+// The first n elements, and zeros behind them; all where n reaches the number of lanes.
+template <class T>
+ELMAN_INLINE Vec<T> load(const T* p, size_t n) {
+    if (n >= lanes<T>) return load<T>(p);
+    Vec<T> v{};
+    for (size_t i = 0; i < n; ++i) v[i] = p[i];
+    return v;
+}
+
+template <class T>
+ELMAN_INLINE void store(T* p, Vec<T> v, size_t n) {
+    if (n >= lanes<T>) return store<T>(p, v);
+    for (size_t i = 0; i < n; ++i) p[i] = v[i];
+}
+
 template <class T>
 ELMAN_INLINE Vec<T> broadcast(T value) {
     return value - Vec<T>{};  // not `+`, which would lose the sign of -0

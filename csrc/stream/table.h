@@ -1,4 +1,5 @@
 // Fills in the table of one instruction set; included once by each file of simd/.
+#include "recurrence/run.h"
 #include "simd/isa.h"
 #include "stream/step.h"
 
@@ -24,8 +25,10 @@ void apply(Function function, const T* in, T* out, size_t n) {
 
 extern const Kernels table;
 const Kernels table = {
-    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, step<Plain<float>>, step<BFloat16>, step<Int8>,
-    step<Plain<double>>,   apply<float>,       apply<double>,
+    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, step<Plain<float>>,
+    step<BFloat16>,        step<Int8>,         step<Plain<double>>,
+    forward<float>,        forward<double>,    backward<float>,
+    backward<double>,      apply<float>,       apply<double>,
 };
 
 }  // namespace elman::ELMAN_ISA

@@ -5,6 +5,7 @@ still works, more slowly, and the first call that misses it says so once.
 """
 
 import importlib
+import os
 import warnings
 from functools import cache
 from types import ModuleType
@@ -39,6 +40,20 @@ def is_built() -> bool:
     except ModuleNotFoundError:
         return False
     return True
+
+
+def threads(otherwise: int) -> int:
+    """How many threads a layer runs on: the variable ``ELMAN_THREADS``, or else ``otherwise``.
+
+    Raises :class:`~elman.errors.UsageError` when the variable is not a number from 1 to 256.
+    """
+    wanted = os.environ.get("ELMAN_THREADS", "")
+    if not wanted:
+        return otherwise
+    if not wanted.isascii() or not wanted.isdigit() or not 1 <= int(wanted[:9]) <= 256:
+        rule = "ELMAN_THREADS must be a number from 1 to 256"
+        raise UsageError("core", f"{rule}, found {wanted[:20]!r}")
+    return int(wanted)
 
 
 def isas() -> list[str]:

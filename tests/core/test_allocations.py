@@ -13,7 +13,8 @@ def test_a_timestep_allocates_nothing(tmp_path: Path) -> None:
     assert compiler, "the core was built, so there is a compiler"
     core = ROOT / "csrc"
     # Without ELMAN_X86 the program has the baseline alone, which compiles in seconds.
-    sources = ["simd/isa.cpp", "simd/baseline.cpp", "stream/pack.cpp", "stream/stream.cpp"]
+    names = ("memory/pool", "threads/team", "simd/isa", "simd/baseline", "stream/pack")
+    sources = [f"{name}.cpp" for name in (*names, "stream/stream")]
     program = tmp_path / "allocations"
     options = ["-std=c++20", "-O1", f"-I{core}", "-o", str(program)]
     files = [str(Path(__file__).with_name("allocations.cpp")), *(str(core / s) for s in sources)]

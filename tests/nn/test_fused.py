@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from elman.nn import cells, fused, loop
+from elman.nn import fused, unrolled
 from elman.nn.loop import Conditions
 from elman.spec import LayerSpec
 
@@ -36,12 +36,10 @@ def test_plain_layers_are_those_of_the_loop(spec: LayerSpec) -> None:
     x = torch.randn(5, 2, 3, dtype=torch.float64)
     state = tuple(torch.randn(2, s, dtype=torch.float64) for s in spec.state_sizes.values())
 
-    def step(a: Any, state: Any) -> Any:
-        state = cells.step(spec, p, a, state, None)
-        return state[0], state
-
-    outputs, _, final = loop.run(step, cells.input_part(spec, p, x), state, Conditions())
-    torch.testing.assert_close(fused.run(spec, p, x, state), (outputs, final), rtol=0, atol=1e-13)
+    for reverse in (False, True):
+        outputs, final, _ = unrolled.run(spec, p, x, state, Conditions(), reverse=reverse)
+        found = fused.run(spec, p, x, state, reverse=reverse)
+        torch.testing.assert_close(found, (outputs, final), rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("spec", BEYOND.values(), ids=BEYOND)

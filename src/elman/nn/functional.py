@@ -3,19 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from elman.errors import UsageError
-from elman.nn import cells, fused, loop
+from elman.nn import fused, native, unrolled
 from elman.nn.cells import Parameters, State
 from elman.nn.loop import Conditions
 from elman.spec import LayerSpec
 
-IMPLEMENTATIONS = ("auto", "loop", "fused")
+IMPLEMENTATIONS = ("auto", "core", "loop", "fused")
 _chosen: ContextVar[str] = ContextVar("implementation", default="auto")
 
 
@@ -29,7 +27,8 @@ class Result(NamedTuple):
 
 @contextmanager
 def implementation(name: str) -> Iterator[None]:
-    """Inside this context every layer is computed by ``name``: "auto", "loop" or "fused".
+    """Inside this context every layer is computed by ``name``: "core" (the native one),
+    "fused" (PyTorch's own kernels) or "loop" (a loop over time in PyTorch).
 
     For tests and measurements; "auto" takes the fastest that can do what is asked.
     """
@@ -55,58 +54,26 @@ def layer(
     """Run x (T, B, D) through one layer from ``state``, backwards in time if ``reverse``.
 
     In reverse each sequence starts at its own last valid timestep, and a reset at t, the border
-    between t-1 and t, acts before t-1.
+    between t-1 and t, acts before t-1. Raises UsageError when the implementer of
+    :func:`implementation` cannot do what is asked.
     """
-    x = loop.clear_padding(x, around.lengths)
-    if reverse:
-        order = _reversal(len(x), x.shape[1], around.lengths, x.device)
-        result = layer(
-            spec,
-            p,
-            _reorder(x, order),
-            state,
-            _reversed_conditions(around, order),
-            trajectory=trajectory,
-        )
-        states = result.trajectory and tuple(_reorder(s, order) for s in result.trajectory)
-        return Result(_reorder(result.outputs, order), result.final, states)
-    able = fused.supports(spec, around) and not trajectory
-    if _chosen.get() == "fused" and not able:
-        raise UsageError("fused", f"can compute plain cells only, found {spec} with {around}")
-    if able and _chosen.get() != "loop":
-        return Result(*fused.run(spec, p, x, state), None)
-
-    def step(a: Tensor, state: State) -> tuple[Tensor, State]:
-        state = cells.step(spec, p, a, state, around.mask)
-        return state[0], state
-
-    outputs, states, final = loop.run(step, cells.input_part(spec, p, x), state, around)
+    chosen = _choose(spec, x, around, trajectory)
+    if chosen == "core":
+        how = {"reverse": reverse, "trajectory": trajectory}
+        return Result(*native.run(spec, p, x, state, around, **how))
+    if chosen == "fused":
+        return Result(*fused.run(spec, p, x, state, reverse=reverse), None)
+    outputs, final, states = unrolled.run(spec, p, x, state, around, reverse=reverse)
     return Result(outputs, final, states if trajectory else None)
 
 
-def _reversal(steps: int, batch: int, lengths: Tensor | None, device: torch.device) -> Tensor:
-    """Index (T, B): valid timesteps in reverse order, padding where it was. Its own inverse."""
-    t = torch.arange(steps, device=device)[:, None].expand(steps, batch)
-    if lengths is None:
-        return steps - 1 - t
-    return torch.where(t < lengths, lengths - 1 - t, t)
-
-
-def _reorder(x: Tensor, order: Tensor) -> Tensor:
-    return x.gather(0, order[:, :, None].expand_as(x))
-
-
-def _reversed_conditions(around: Conditions, order: Tensor) -> Conditions:
-    resets = around.resets
-    if resets is not None:
-        # The border before t stands, in reverse, between processing t and processing t-1.
-        border_after = torch.cat([resets[1:], torch.zeros_like(resets[:1])])  # (T, B)
-        if around.lengths is not None:
-            # A border at or beyond the end of a sequence separates nothing.
-            last = torch.arange(len(order), device=order.device)[:, None] >= around.lengths - 1
-            border_after = border_after & ~last
-        resets = border_after.gather(0, order)
-    keep = around.keep and tuple(
-        None if k is None else _reorder(k.expand(*order.shape, -1), order) for k in around.keep
-    )
-    return replace(around, resets=resets, keep=keep)
+def _choose(spec: LayerSpec, x: Tensor, around: Conditions, trajectory: bool) -> str:
+    wanted = _chosen.get()
+    able = {
+        "core": native.supports(spec, x),
+        "fused": fused.supports(spec, around) and not trajectory,
+        "loop": True,
+    }
+    if wanted != "auto" and not able[wanted]:
+        raise UsageError(wanted, f"cannot compute this layer or this call, found {spec}")
+    return next(n for n, can in able.items() if can) if wanted == "auto" else wanted

@@ -17,8 +17,13 @@ def supports(spec: LayerSpec, around: Conditions) -> bool:
     return around.plain and not (spec.layer_norm or spec.peephole) and spec.order == 1
 
 
-def run(spec: LayerSpec, p: Parameters, x: Tensor, state: State) -> tuple[Tensor, State]:
+def run(
+    spec: LayerSpec, p: Parameters, x: Tensor, state: State, *, reverse: bool
+) -> tuple[Tensor, State]:
     """One layer in one direction: x (T, B, D) -> outputs (T, B, R) and the final state."""
+    if reverse:
+        y, final = run(spec, p, x.flip(0), state, reverse=False)
+        return y.flip(0), final
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
     weights = [p[name] for name in names if name in p]
     # has_biases, num_layers, dropout, train, bidirectional, batch_first

@@ -1,0 +1,180 @@
+// A layer through time, from Python: arrays by name, every one of them checked for its size.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bind/bind.h"
+#include "recurrence/timetable.h"
+#include "simd/isa.h"
+#include "threads/team.h"
+
+namespace nb = nanobind;
+
+namespace elman::bind {
+namespace {
+
+constexpr int64_t largest = int64_t(1) << 40;  // of one array: products stay far from 2^63
+
+// A sequence, and what its pointers about time point to.
+template <class T>
+struct Checked {
+    Sequence<T> sequence{};
+    Timetable times;
+    size_t threads = 1;
+};
+
+size_t bounded(nb::handle options, const char* name, int64_t least, int64_t most) {
+    const auto value = nb::cast<int64_t>(options[name]);
+    if (value < least || value > most)
+        throw std::invalid_argument(std::string(name) + " must be from " + std::to_string(least) +
+                                    " to " + std::to_string(most) + ", found " +
+                                    std::to_string(value));
+    return static_cast<size_t>(value);
+}
+
+template <class T>
+void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Checked<T>& to) {
+    Sequence<T>& s = to.sequence;
+    s.cell = cell_of(nb::cast<std::string>(options["cell"]));
+    s.relu = nb::cast<bool>(options["relu"]);
+    s.reverse = nb::cast<bool>(options["reverse"]);
+    s.order = bounded(options, "order", 1, s.cell == Cell::elman ? int64_t(max_order) : 1);
+    s.units = bounded(options, "units", 1, 1 << 20);
+    to.threads = bounded(options, "threads", 1, 1024);
+    s.steps = bounded(options, "steps", 1, largest);
+    s.batch = bounded(options, "batch", 1, largest);
+    const size_t gates = gates_of(s.cell), H = s.units, past = s.order * H;
+    if (s.steps > size_t(largest) / s.batch / (gates * past))
+        throw std::invalid_argument("there are too many timesteps");
+    to.times = Timetable(s.steps, s.batch, find<const int64_t>(in, "lengths", s.batch));
+    s.running = to.times.active.size();
+    s.active = to.times.active.data();
+    s.start = to.times.start.data();
+    s.slot = to.times.slot.data();
+    const size_t N = to.times.rows, outside = s.steps * s.batch;
+
+    const bool lstm = s.cell == Cell::lstm;
+    s.weight_hh = need<const T>(in, "weight_hh", gates * H * past);
+    s.bias_ih = find<const T>(in, "bias_ih", gates * H);
+    s.bias_hh = find<const T>(in, "bias_hh", gates * H);
+    s.gain_hh = find<const T>(in, "norm_hh", gates * H);
+    if (lstm) s.peephole = find<const T>(in, "peephole", 3 * H);
+    if (lstm && s.gain_hh) s.gain_c = need<const T>(in, "norm_c", H);
+    if (lstm && s.gain_hh) s.bias_c = find<const T>(in, "norm_c_bias", H);
+    s.first_h = need<const T>(in, "first_h", s.batch * past);
+    if (lstm) s.first_c = need<const T>(in, "first_c", s.batch * H);
+    s.resets = find<const uint8_t>(in, "resets", outside);
+    if (s.resets) s.initial_h = need<const T>(in, "initial_h", s.batch * past);
+    if (s.resets && lstm) s.initial_c = need<const T>(in, "initial_c", s.batch * H);
+    s.mask = find<const T>(in, "mask", s.batch * past);
+    s.keep_stride = nb::cast<bool>(options["keep_is_constant"]) ? 0 : H;
+    const size_t kept = s.keep_stride ? outside * H : H;
+    s.keep_h = find<const T>(in, "keep_h", kept);
+    if (lstm) s.keep_c = find<const T>(in, "keep_c", kept);
+    s.gates = need<T>(out, "gates", N * gates * H);
+    s.h = need<T>(out, "h", outside * H);
+    if (lstm) s.c = need<T>(out, "c", outside * H);
+    s.entering = find<T>(out, "entering", N * past);
+    if (!s.entering && (s.mask || s.order > 1))
+        throw std::invalid_argument("entering must be given with a mask or several past states");
+    if (s.cell == Cell::gru) s.inner = need<T>(out, "inner", N * H);
+    if (s.gain_hh) {
+        s.normal = need<T>(out, "normal", N * gates * H);
+        s.scale = need<T>(out, "scale", N);
+    }
+    if (s.gain_c) {
+        s.normal_c = need<T>(out, "normal_c", N * H);
+        s.scale_c = need<T>(out, "scale_c", N);
+    }
+}
+
+template <class T>
+void forward(const nb::dict& options, const nb::dict& in, const nb::dict& out) {
+    Checked<T> checked;
+    check(options, in, out, checked);
+    Sequence<T>& s = checked.sequence;
+    s.last_h = need<T>(out, "last_h", s.batch * s.order * s.units);
+    if (s.cell == Cell::lstm) s.last_c = need<T>(out, "last_c", s.batch * s.units);
+    const nb::gil_scoped_release released;
+    run_team(
+        checked.threads,
+        [](const Team& team, void* job) {
+            const auto& sequence = *static_cast<const Sequence<T>*>(job);
+            if constexpr (sizeof(T) == 4)
+                kernels().forward_float32(sequence, team);
+            else
+                kernels().forward_float64(sequence, team);
+        },
+        &s);
+}
+
+template <class T>
+void backward(const nb::dict& options, const nb::dict& in, const nb::dict& out,
+              const nb::dict& from, const nb::dict& to) {
+    struct Job {
+        Checked<T> checked;
+        Gradients<T> gradients{};
+    } job;
+    check(options, in, out, job.checked);
+    const Sequence<T>& s = job.checked.sequence;
+    Gradients<T>& d = job.gradients;
+    const bool lstm = s.cell == Cell::lstm;
+    const size_t G = gates_of(s.cell), H = s.units, N = job.checked.times.rows;
+    const size_t past = s.order * H, outside = s.steps * s.batch;
+    d.h = find<const T>(from, "h", outside * H);
+    d.last_h = find<const T>(from, "last_h", s.batch * past);
+    if (lstm) d.c = find<const T>(from, "c", outside * H);
+    if (lstm) d.last_c = find<const T>(from, "last_c", s.batch * H);
+    d.a = need<T>(to, "a", N * G * H);
+    d.u = s.gain_hh || s.cell == Cell::gru ? need<T>(to, "u", N * G * H) : d.a;
+    d.first_h = need<T>(to, "first_h", s.batch * past);
+    if (lstm) d.first_c = need<T>(to, "first_c", s.batch * H);
+    if (s.resets) d.initial_h = need<T>(to, "initial_h", s.batch * past);
+    if (s.resets && lstm) d.initial_c = need<T>(to, "initial_c", s.batch * H);
+    d.bias_a = find<T>(to, "bias_ih", G * H);
+    d.bias_u = find<T>(to, "bias_hh", G * H);
+    d.gain_hh = find<T>(to, "norm_hh", G * H);
+    d.peephole = find<T>(to, "peephole", 3 * H);
+    d.gain_c = find<T>(to, "norm_c", H);
+    d.bias_c = find<T>(to, "norm_c_bias", H);
+    const nb::gil_scoped_release released;
+    run_team(
+        job.checked.threads,
+        [](const Team& team, void* data) {
+            const Job& mine = *static_cast<const Job*>(data);
+            if constexpr (sizeof(T) == 4)
+                kernels().backward_float32(mine.checked.sequence, mine.gradients, team);
+            else
+                kernels().backward_float64(mine.checked.sequence, mine.gradients, team);
+        },
+        &job);
+}
+
+using Indices = nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// Where the rows of a ragged batch stand in a (T, B) array laid flat: row -> t * B + b.
+void valid_rows(size_t steps, const Indices& lengths, const Indices& out) {
+    const Timetable times(steps, lengths.size(), lengths.data());
+    if (out.size() != times.rows)
+        throw std::invalid_argument("out must hold as many rows as are valid");
+    int64_t* to = out.data();
+    for (size_t t = 0; t < times.active.size(); ++t)
+        for (size_t i = 0; i < times.active[t]; ++i)
+            *to++ = static_cast<int64_t>(t * lengths.size() + times.slot[i]);
+}
+
+}  // namespace
+
+void bind_recurrence(nb::module_& module) {
+    module.def("valid_rows", &valid_rows);
+    module.def("forward32", &forward<float>);
+    module.def("forward64", &forward<double>);
+    module.def("backward32", &backward<float>);
+    module.def("backward64", &backward<double>);
+}
+
+}  // namespace elman::bind

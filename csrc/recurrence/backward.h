@@ -1,0 +1,258 @@
+// One layer backward in time: from the gradients of the states to those of the gates, of the
+// starting states and of all that is added up over time. The products with x stay outside.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "cells/elman.h"
+#include "cells/gru.h"
+#include "cells/lstm.h"
+#include "recurrence/norm.h"
+#include "recurrence/pack.h"
+#include "recurrence/product.h"
+#include "recurrence/totals.h"
+
+namespace elman::ELMAN_ISA {
+
+template <class T, class C>
+class Backward {
+    static constexpr size_t L = lanes<T>, G = C::gates;
+    static constexpr bool lstm = G == 4, gru = G == 3;
+
+  public:
+    Backward(const Sequence<T>& sequence, const Gradients<T>& gradients, const Team& team)
+        : s(sequence),
+          d(gradients),
+          team(team),
+          share(s, team),
+          product(scratch<T>(s.batch * share.panels() * L)),
+          part(scratch<T>(share.panels() * G * L)),
+          totals(share, G),
+          rows(s.batch) {
+        for (size_t j = 0; j < s.order; ++j) packed.push_back(Packed<T>::backward(s, share, j));
+        // What flows back into the state is kept where the gradient of the first state goes.
+        for (size_t i = 0; i < share.rows(s.batch); ++i) {
+            const size_t b = s.slot[share.row_at(i)];
+            for (size_t j = 0; j < s.order; ++j) start(d.last_h, d.first_h, j * s.batch + b);
+            for (size_t j = 0; s.resets && j < s.order; ++j)
+                start(nullptr, d.initial_h, j * s.batch + b);
+            if (lstm) start(d.last_c, d.first_c, b);
+            if (lstm && s.resets) start(nullptr, d.initial_c, b);
+        }
+    }
+
+    void run() {
+        for (size_t i = s.running; i-- > 0;) {
+            const size_t t = s.time(i), count = share.rows(s.active[t]);
+            for (size_t r = 0; lstm && s.gain_c && r < count; ++r) through_norm_c(t, r);
+            for (size_t p = share.panel; p < share.panel_end; ++p) through_gates(t, count, p);
+            for (size_t r = 0; s.gain_hh && r < count; ++r) through_norm_u(t, r);
+            share.meet(team);
+            through_weights(t, count);
+            for (size_t r = 0; s.resets && r < count; ++r) leave_at_reset(t, share.row_at(r));
+        }
+        for (size_t turn = 0; turn < team.count; ++turn) {
+            if (turn == team.index) totals.put(d, s.units, turn == 0 || !share.by_rows);
+            team.meet();
+        }
+    }
+
+  private:
+    void start(const T* from, T* to, size_t row) {
+        const size_t first = row * s.units + share.column(), n = share.columns(s.units);
+        for (size_t unit = first; unit < first + n; ++unit) to[unit] = from ? from[unit] : T(0);
+    }
+
+    // The row of the state that entered at t: of h or c, as the forward pass chose it.
+    const T* entered(size_t t, size_t b, const T* states, const T* first, const T* initial) const {
+        if (s.resets && s.resets[s.place(t, b)]) return initial + s.slot[b] * s.units;
+        const size_t before = s.reverse ? t + 1 : t - 1;  // none: wraps around, or is `running`
+        if (before >= s.running || b >= s.active[before]) return first + s.slot[b] * s.units;
+        return states + s.place(before, b) * s.units;
+    }
+
+    // dL/dh_t at one panel, and what of it goes straight into the state before.
+    struct Incoming {
+        Vec<T> h, straight;
+    };
+    Incoming incoming_h(size_t t, size_t b, size_t col) const {
+        const size_t n = s.units - col, place = s.place(t, b);
+        Vec<T> h = load<T>(d.first_h + s.slot[b] * s.units + col, n);
+        if (d.h) h += load<T>(d.h + place * s.units + col, n);
+        if (!s.keep_h) return {h, Vec<T>{}};
+        const Vec<T> straight = load<T>(s.keep_h + place * s.keep_stride + col, n) * h;
+        return {h - straight, straight};
+    }
+
+    // The older past states move up by one, as they did in time; the newest takes `straight`.
+    void pass_on(size_t b, size_t col, Vec<T> straight) {
+        const size_t n = s.units - col, next = s.batch * s.units;
+        T* const at = d.first_h + s.slot[b] * s.units + col;
+        for (size_t j = 0; j + 1 < s.order; ++j)
+            store<T>(at + j * next, load<T>(at + (j + 1) * next, n), n);
+        if (s.order > 1) store<T>(at + (s.order - 1) * next, Vec<T>{}, n);
+        store<T>(at, s.order > 1 ? load<T>(at, n) + straight : straight, n);
+    }
+
+    void through_gates(size_t t, size_t count, size_t panel) {
+        const size_t col = panel * L, n = s.units - col;
+        Sums<T, G> sums{};
+        Vec<T> p[3] = {};
+        for (size_t g = 0; lstm && s.peephole && g < 3; ++g)
+            p[g] = load<T>(s.peephole + g * s.units + col, n);
+        for (size_t i = 0; i < count; ++i) {
+            const size_t b = share.row_at(i), row = s.row(t, b);
+            const size_t at = row * G * s.units + col;
+            Vec<T> v[G], a[G], u[G];
+            for (size_t g = 0; g < G; ++g) v[g] = load<T>(s.gates + at + g * s.units, n);
+            const Incoming in = incoming_h(t, b, col);
+            Vec<T> straight = in.straight;
+            if constexpr (lstm) {
+                lstm_gates(t, b, col, v, p, in.h, a, sums);
+            } else if constexpr (gru) {
+                const Vec<T> old = load<T>(entered(t, b, s.h, s.first_h, s.initial_h) + col, n);
+                const Vec<T> u_n = load<T>(s.inner + row * s.units + col, n);
+                Vec<T> direct;
+                C::template backward<T>(v, u_n, old, in.h, a, u[2], direct);
+                straight += direct;
+            } else {
+                a[0] = C::template backward<T>(s.relu, v[0], in.h);
+            }
+            pass_on(b, col, straight);
+            for (size_t g = 0; g < G; ++g) {
+                if (!gru || g < 2) u[g] = a[g];
+                sums.a[g] += a[g];
+                sums.u[g] += u[g];
+                store<T>(d.a + at + g * s.units, a[g], n);
+                if (d.u != d.a) store<T>(d.u + at + g * s.units, u[g], n);
+            }
+        }
+        totals.add(panel, sums);
+    }
+
+    ELMAN_INLINE void lstm_gates(size_t t, size_t b, size_t col, const Vec<T>* v, const Vec<T>* p,
+                                 Vec<T> d_h, Vec<T>* a, Sums<T, G>& sums) {
+        const size_t n = s.units - col, place = s.place(t, b);
+        const Vec<T> old = load<T>(entered(t, b, s.c, s.first_c, s.initial_c) + col, n);
+        T* const carried = d.first_c + s.slot[b] * s.units + col;
+        Vec<T> d_c = load<T>(carried, n), straight{};
+        if (d.c) d_c += load<T>(d.c + place * s.units + col, n);
+        if (s.keep_c) {
+            straight = load<T>(s.keep_c + place * s.keep_stride + col, n) * d_c;
+            d_c -= straight;
+        }
+        const Vec<T> c = C::template remember<T>(v, old);
+        Vec<T> out;  // tanh of c, normalised or not
+        if (s.gain_c) {
+            out = load<T>(seen.data() + b * seen_stride() + col);
+            d_c += load<T>(d_seen.data() + b * seen_stride() + col);
+        } else {
+            out = tanh<T>(c);
+            d_c += d_h * v[3] * (1 - out * out);
+        }
+        a[3] = d_h * out * v[3] * (1 - v[3]);
+        store<T>(carried, C::template backward<T>(v, p, old, d_c, a) + straight, n);
+        if (s.peephole) {
+            sums.peephole[0] += a[0] * old;
+            sums.peephole[1] += a[1] * old;
+            sums.peephole[2] += a[3] * c;
+        }
+    }
+
+    size_t seen_stride() const { return share.panel_end * L; }
+
+    // Leaves tanh of the normalised c, and the gradient of c through it, for `lstm_gates`.
+    void through_norm_c(size_t t, size_t i) {
+        const size_t b = share.row_at(i), row = s.row(t, b);
+        seen.resize(s.batch * seen_stride());
+        d_seen.resize(s.batch * seen_stride());
+        T* const out = seen.data() + b * seen_stride();
+        T* const gradient = d_seen.data() + b * seen_stride();
+        for (size_t p = 0; p < share.panel_end; ++p) {
+            const size_t col = p * L, n = s.units - col;
+            const Vec<T> normal = load<T>(s.normal_c + row * s.units + col, n);
+            const Vec<T> gain = load<T>(s.gain_c + col, n);
+            Vec<T> v = normal * gain;
+            if (s.bias_c) v += load<T>(s.bias_c + col, n);
+            v = tanh<T>(v);
+            const Vec<T> o = load<T>(s.gates + (row * G + G - 1) * s.units + col, n);
+            const Vec<T> d_v = incoming_h(t, b, col).h * o * (1 - v * v);
+            totals.add_norm_c(p, d_v * normal, d_v);
+            store<T>(out + col, v);
+            store<T>(part.get() + col, normal);
+            store<T>(gradient + col, d_v * gain);
+        }
+        normalise_backward<T, 1>(gradient, part.get(), s.scale_c[row], s.units);
+    }
+
+    void through_norm_u(size_t t, size_t i) {
+        const size_t row = s.row(t, share.row_at(i));
+        T* const to = d.u + row * G * s.units;
+        const T* const normal = s.normal + row * G * s.units;
+        row_buffer.resize(share.panel_end * G * L);
+        for (size_t p = 0; p < share.panel_end; ++p)
+            for (size_t g = 0; g < G; ++g) {
+                const size_t col = g * s.units + p * L, n = s.units - p * L, at = (p * G + g) * L;
+                const Vec<T> gradient = load<T>(to + col, n), v = load<T>(normal + col, n);
+                totals.add_gain(p, g, gradient * v);
+                store<T>(row_buffer.data() + at, gradient * load<T>(s.gain_hh + col, n));
+                store<T>(part.get() + at, v);
+            }
+        normalise_backward<T, G>(row_buffer.data(), part.get(), s.scale[row], s.units);
+        for (size_t p = 0; p < share.panel_end; ++p)
+            for (size_t g = 0; g < G; ++g)
+                store<T>(to + g * s.units + p * L, load<T>(row_buffer.data() + (p * G + g) * L),
+                         s.units - p * L);
+    }
+
+    // dL/dh of the past states, of this thread's units, from all gates.
+    void through_weights(size_t t, size_t count) {
+        const size_t depth = G * s.units, stride = share.panels() * L;
+        for (size_t i = 0; i < count; ++i) rows[i] = d.u + s.row(t, share.row_at(i)) * depth;
+        for (size_t j = 0; j < s.order; ++j)
+            packed[j].each([&](size_t panel, size_t vectors, const T* weights, const T*) {
+                T* const out = product.get() + (panel - share.panel) * L;
+                const auto done = [&](size_t first, size_t height) {
+                    for (size_t i = first; i < first + height; ++i)
+                        for (size_t v = 0; v < vectors; ++v)
+                            collect(j, share.row_at(i), panel + v, out + i * stride + v * L);
+                };
+                block<T>(vectors, weights, depth, rows.data(), count, nullptr, out, stride, done);
+            });
+    }
+
+    void collect(size_t j, size_t b, size_t panel, const T* from) {
+        const size_t col = panel * L, n = s.units - col;
+        Vec<T> v = load<T>(from);
+        if (s.mask) v *= load<T>(s.mask + (s.slot[b] * s.order + j) * s.units + col, n);
+        T* const to = d.first_h + (j * s.batch + s.slot[b]) * s.units + col;
+        store<T>(to, load<T>(to, n) + v, n);
+    }
+
+    // What entered at a reset was the initial state: the gradient goes there, and no further.
+    void leave_at_reset(size_t t, size_t b) {
+        if (!s.resets[s.place(t, b)]) return;
+        const size_t n = share.columns(s.units);
+        const auto move = [&](T* from, T* to, size_t row) {
+            for (size_t at = row * s.units + share.column(), end = at + n; at < end; ++at) {
+                to[at] += from[at];
+                from[at] = 0;
+            }
+        };
+        for (size_t j = 0; j < s.order; ++j) move(d.first_h, d.initial_h, j * s.batch + s.slot[b]);
+        if (lstm) move(d.first_c, d.initial_c, s.slot[b]);
+    }
+
+    const Sequence<T>& s;
+    const Gradients<T>& d;
+    const Team& team;
+    const Share<T> share;
+    std::vector<Packed<T>> packed;  // one a past state
+    const Scratch<T> product, part;
+    Totals<T> totals;
+    std::vector<const T*> rows;
+    std::vector<T> seen, d_seen, row_buffer;
+};
+
+}  // namespace elman::ELMAN_ISA

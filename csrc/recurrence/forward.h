@@ -1,0 +1,228 @@
+// One layer forward in time. At every timestep: choose or mask the state that enters, multiply it
+// with W_hh, activate the gates, keep a part of the old state.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "cells/elman.h"
+#include "cells/gru.h"
+#include "cells/lstm.h"
+#include "recurrence/norm.h"
+#include "recurrence/pack.h"
+#include "recurrence/product.h"
+
+namespace elman::ELMAN_ISA {
+
+template <class T, class C>
+class Forward {
+    static constexpr size_t L = lanes<T>, G = C::gates;
+    static constexpr bool lstm = G == 4, gru = G == 3;
+
+  public:
+    Forward(const Sequence<T>& sequence, const Team& team)
+        : s(sequence),
+          team(team),
+          share(s, team),
+          packed(Packed<T>::forward(s, share)),
+          stride(share.panels() * G * L),
+          u(scratch<T>(s.batch * stride)),
+          past(s.batch * s.order),
+          past_c(s.batch),
+          entering(s.batch),
+          rows(s.batch) {
+        for (size_t b = 0; b < s.batch; ++b) start_from(b, s.first_h, s.first_c);
+    }
+
+    void run() {
+        prepare(s.time(0));
+        share.meet(team);
+        for (size_t i = 0; i < s.running; ++i) {
+            const size_t t = s.time(i);
+            compute(t);
+            advance(t);
+            if (i + 1 < s.running) prepare(s.time(i + 1));
+            share.meet(team);
+        }
+        for (size_t i = 0; i < share.rows(s.batch); ++i) put_last(share.row_at(i));
+        for (size_t t = team.index; t < s.steps; t += team.count) clear_padding(t);
+    }
+
+  private:
+    // The states are rows: another state, at a start or at a reset, is another pointer.
+    void start_from(size_t b, const T* h, const T* c) {
+        for (size_t j = 0; j < s.order; ++j)
+            past[b * s.order + j] = h + (j * s.batch + s.slot[b]) * s.units;
+        if (lstm) past_c[b] = c + s.slot[b] * s.units;
+    }
+
+    void advance(size_t t) {
+        for (size_t b = 0; b < s.active[t]; ++b) {
+            const T** const mine = past.data() + b * s.order;
+            for (size_t j = s.order - 1; j > 0; --j) mine[j] = mine[j - 1];
+            mine[0] = s.h + s.place(t, b) * s.units;
+            if (lstm) past_c[b] = s.c + s.place(t, b) * s.units;
+        }
+    }
+
+    // What enters W_hh at t: the row of the state itself or, where it is masked, made of several
+    // states, or wanted by the backward pass, a copy, of which each thread writes its columns.
+    void prepare(size_t t) {
+        const size_t width = s.order * s.units;
+        for (size_t b = 0; b < s.active[t]; ++b) {
+            const bool reset = s.resets && s.resets[s.place(t, b)];
+            if (reset) start_from(b, s.initial_h, s.initial_c);
+            entering[b] = s.entering ? s.entering + s.row(t, b) * width : past[b * s.order];
+        }
+        if (s.entering)
+            for (size_t i = 0; i < share.rows(s.active[t]); ++i) copy_entering(t, share.row_at(i));
+    }
+
+    void copy_entering(size_t t, size_t b) {
+        const size_t width = s.order * s.units;
+        const size_t end = share.column() + share.columns(s.units);
+        for (size_t j = 0; j < s.order; ++j) {
+            T* const to = s.entering + s.row(t, b) * width + j * s.units;
+            const T* const from = past[b * s.order + j];
+            const T* const mask = s.mask ? s.mask + s.slot[b] * width + j * s.units : nullptr;
+            for (size_t unit = share.column(); unit < end; ++unit)
+                to[unit] = mask ? from[unit] * mask[unit] : from[unit];
+        }
+    }
+
+    void compute(size_t t) {
+        const size_t count = share.rows(s.active[t]);
+        for (size_t i = 0; i < count; ++i) rows[i] = entering[share.row_at(i)];
+        // One or two rows are finished after all products: the gates of several panels, long
+        // chains of short operations, then overlap. A normalisation needs all products anyway.
+        const bool at_once = !s.gain_hh && count > 2;
+        packed.each([&](size_t panel, size_t vectors, const T* weights, const T* start) {
+            const auto done = [&](size_t first, size_t height) {
+                if (!at_once) return;
+                for (size_t p = panel; p < panel + vectors / G; ++p)
+                    for (size_t i = first; i < first + height; ++i) finish(t, i, p);
+            };
+            T* const out = u.get() + (panel - share.panel) * G * L;
+            if constexpr (G == 1)
+                block<T>(vectors, weights, s.order * s.units, rows.data(), count, start, out,
+                         stride, done);
+            else
+                block_of<T, G>(weights, s.units, rows.data(), count, start, out, stride, done);
+        });
+        for (size_t i = 0; !at_once && i < count; ++i) {
+            if (s.gain_hh) normalise_u(t, i);
+            for (size_t p = share.panel; p < share.panel_end; ++p) activate(t, i, p);
+            if (lstm && s.gain_hh) normalise_c(t, i);
+            for (size_t p = share.panel; p < share.panel_end; ++p) put_out(t, i, p);
+        }
+    }
+
+    void finish(size_t t, size_t i, size_t panel) {
+        activate(t, i, panel);
+        put_out(t, i, panel);
+    }
+
+    // The gates, and what the cell computes from them: the LSTM's c, the others' h.
+    void activate(size_t t, size_t i, size_t panel) {
+        const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L;
+        const size_t n = s.units - col, at = s.place(t, b) * s.units + col;
+        T* const gates = s.gates + row * G * s.units + col;
+        const T* const product = u.get() + i * stride + (panel - share.panel) * G * L;
+        Vec<T> v[G], w[G];
+        for (size_t g = 0; g < G; ++g) {
+            v[g] = load<T>(gates + g * s.units, n);
+            w[g] = load<T>(product + g * L);
+        }
+        if constexpr (lstm) {
+            for (size_t g = 0; g < G; ++g) v[g] += w[g];
+            Vec<T> p[3] = {};
+            for (size_t g = 0; s.peephole && g < 3; ++g)
+                p[g] = load<T>(s.peephole + g * s.units + col, n);
+            store<T>(s.c + at, C::template activate<T>(v, p, load<T>(past_c[b] + col, n)), n);
+        } else if constexpr (gru) {
+            if (s.bias_ih && !s.gain_hh) v[2] += load<T>(s.bias_ih + 2 * s.units + col, n);
+            const Vec<T> old = load<T>(past[b * s.order] + col, n);
+            store<T>(s.h + at, C::template activate<T>(v, w, old), n);
+            store<T>(s.inner + row * s.units + col, w[2], n);
+        } else {
+            v[0] += w[0];
+            C::template activate<T>(s.relu, v[0]);
+            store<T>(s.h + at, v[0], n);
+        }
+        for (size_t g = 0; g < G; ++g) store<T>(gates + g * s.units, v[g], n);
+    }
+
+    // The LSTM's h, and zoneout (Krueger et al. 2017, equation 4).
+    void put_out(size_t t, size_t i, size_t panel) {
+        const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L;
+        const size_t n = s.units - col, place = s.place(t, b), at = place * s.units + col;
+        if constexpr (lstm) {
+            const Vec<T> o = load<T>(s.gates + row * G * s.units + 3 * s.units + col, n);
+            Vec<T> seen = load<T>(s.c + at, n);
+            if (s.keep_c) keep(s.keep_c, place, col, past_c[b], s.c);
+            if (s.gain_c) {
+                seen = load<T>(s.normal_c + row * s.units + col, n) * load<T>(s.gain_c + col, n);
+                if (s.bias_c) seen += load<T>(s.bias_c + col, n);
+            }
+            store<T>(s.h + at, o * tanh<T>(seen), n);
+        }
+        if (s.keep_h) keep(s.keep_h, place, col, past[b * s.order], s.h);
+    }
+
+    void keep(const T* rate, size_t place, size_t col, const T* old, T* state) {
+        const size_t n = s.units - col;
+        T* const at = state + place * s.units + col;
+        const Vec<T> k = load<T>(rate + place * s.keep_stride + col, n);
+        store<T>(at, k * load<T>(old + col, n) + (1 - k) * load<T>(at, n), n);
+    }
+
+    void normalise_u(size_t t, size_t i) {
+        const size_t row = s.row(t, share.row_at(i));
+        T* const product = u.get() + i * stride;
+        s.scale[row] = normalise<T, G>(product, s.units);
+        for (size_t p = 0; p < share.panel_end; ++p)
+            for (size_t g = 0; g < G; ++g) {
+                const size_t col = g * s.units + p * L, n = s.units - p * L;
+                T* const at = product + (p * G + g) * L;
+                const Vec<T> v = load<T>(at);
+                store<T>(s.normal + row * G * s.units + col, v, n);
+                const Vec<T> shift = s.bias_hh ? load<T>(s.bias_hh + col, n) : Vec<T>{};
+                store<T>(at, v * load<T>(s.gain_hh + col, n) + shift);
+            }
+    }
+
+    void normalise_c(size_t t, size_t i) {
+        const size_t b = share.row_at(i), row = s.row(t, b);
+        T* const c = u.get() + i * stride;  // the products are used up
+        for (size_t p = 0; p < share.panel_end; ++p)
+            store<T>(c + p * L, load<T>(s.c + s.place(t, b) * s.units + p * L, s.units - p * L));
+        s.scale_c[row] = normalise<T, 1>(c, s.units);
+        for (size_t p = 0; p < share.panel_end; ++p)
+            store<T>(s.normal_c + row * s.units + p * L, load<T>(c + p * L), s.units - p * L);
+    }
+
+    void put_last(size_t b) {
+        const size_t col = share.column(), n = share.columns(s.units);
+        for (size_t j = 0; j < s.order; ++j)
+            __builtin_memcpy(s.last_h + (j * s.batch + s.slot[b]) * s.units + col,
+                             past[b * s.order + j] + col, n * sizeof(T));
+        if (lstm)
+            __builtin_memcpy(s.last_c + s.slot[b] * s.units + col, past_c[b] + col, n * sizeof(T));
+    }
+
+    void clear_padding(size_t t) {
+        for (size_t b = t < s.running ? s.active[t] : 0; b < s.batch; ++b)
+            for (T* states : {s.h, s.c})
+                if (states) std::fill_n(states + s.place(t, b) * s.units, s.units, T(0));
+    }
+
+    const Sequence<T>& s;
+    const Team& team;
+    const Share<T> share;
+    const Packed<T> packed;
+    const size_t stride;  // of the rows of u
+    const Scratch<T> u;   // the products of one timestep, [row][panel][gate][lane]
+    std::vector<const T*> past, past_c, entering, rows;
+};
+
+}  // namespace elman::ELMAN_ISA

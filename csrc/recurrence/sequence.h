@@ -1,0 +1,66 @@
+// What one layer in one direction runs over, as plain pointers; the caller owns all memory.
+//
+// The sequences are taken in order of falling length, so that those which still run at t are the
+// first active[t], and a ragged batch costs what its valid timesteps cost: what only the layer sees
+// has a row for each of these and no other, row(t, i). What the caller sees keeps his own order and
+// his padding, place(t, i).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "stream/layer.h"
+
+namespace elman {
+
+constexpr size_t gates_of(Cell cell) {
+    return cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1;
+}
+
+// Null pointers: what the layer does not have. N is the number of rows, G of gates, k the order.
+template <class T>
+struct Sequence {
+    Cell cell;
+    bool relu = false, reverse = false;
+    size_t steps, batch, units, order = 1;  // steps: T of the arrays
+    size_t running;                         // timesteps in which any sequence is valid
+    const size_t *active, *start;           // [running]
+    const size_t* slot;                     // [batch]: the i-th longest sequence
+
+    const T* weight_hh;                  // (G*H, k*H)
+    const T *bias_ih, *bias_hh;          // (G*H)
+    const T* peephole;                   // (3*H): i f o
+    const T *gain_hh, *gain_c, *bias_c;  // layer normalisation: (G*H), (H), (H)
+    const T *first_h, *first_c;          // (k, B, H), (B, H): where the sequences start
+    const uint8_t* resets;               // (T, B): the initial state enters instead of the last
+    const T *initial_h, *initial_c;      // (k, B, H), (B, H); only with resets
+    const T* mask;                       // (B, k*H): multiplies what enters W_hh
+    const T *keep_h, *keep_c;            // zoneout: (T, B, H), or (H) with keep_stride 0
+    size_t keep_stride = 0;
+
+    // Written by the forward pass and read by the backward pass.
+    T *h, *c;               // (T, B, H): the states; 0 in the padding
+    T *last_h, *last_c;     // (k, B, H), (B, H)
+    T* gates;               // (N, G*H): the input part, which the activated gates replace
+    T* entering;            // (N, k*H): what enters W_hh, where it is not simply the row before
+    T* inner;               // (N, H): u_n of the GRU
+    T *normal, *scale;      // (N, G*H), (N): the recurrent part normalised, and 1 / its deviation
+    T *normal_c, *scale_c;  // (N, H), (N): the same of c
+
+    size_t time(size_t i) const { return reverse ? running - 1 - i : i; }  // the i-th in order
+    size_t row(size_t t, size_t i) const { return start[t] + i; }
+    size_t place(size_t t, size_t i) const { return t * batch + slot[i]; }
+};
+
+// Gradients, named as what they belong to. What comes in is const; null is zero.
+template <class T>
+struct Gradients {
+    const T *h, *c;            // (T, B, H)
+    const T *last_h, *last_c;  // (k, B, H), (B, H)
+    T *a, *u;              // (N, G*H): of the input part, and of W_hh's product; may be the same
+    T *first_h, *first_c;  // (k, B, H), (B, H)
+    T *initial_h, *initial_c;                                   // (k, B, H), (B, H); with resets
+    T *bias_a, *bias_u, *gain_hh, *peephole, *gain_c, *bias_c;  // as the parameters
+};
+
+}  // namespace elman

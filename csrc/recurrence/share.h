@@ -1,0 +1,46 @@
+// What of the work is one thread's: all rows of some hidden units, or all units of some rows.
+//
+// Units split the weights, so that each core keeps its part in its own cache, and meet at a barrier
+// after every timestep. Rows never meet, but every core reads all weights.
+#pragma once
+
+#include "recurrence/sequence.h"
+#include "simd/vector.h"
+#include "threads/team.h"
+
+namespace elman::ELMAN_ISA {
+
+template <class T>
+struct Share {
+    static constexpr size_t L = lanes<T>;
+    size_t row = 0, row_step = 1;  // rows row, row + row_step ..
+    size_t panel = 0, panel_end;   // vectors of hidden units
+    bool by_rows;
+
+    Share(const Sequence<T>& s, const Team& team) : panel_end((s.units + L - 1) / L) {
+        // A normalisation needs all units of a row at once.
+        by_rows = team.count > 1 && (s.gain_hh || panel_end < team.count);
+        if (by_rows) {
+            row = team.index;
+            row_step = team.count;
+        } else {
+            panel = panel_end * team.index / team.count;
+            panel_end = panel_end * (team.index + 1) / team.count;
+        }
+    }
+
+    // How many of the first n rows are this thread's.
+    size_t rows(size_t n) const { return n <= row ? 0 : (n - row - 1) / row_step + 1; }
+    size_t row_at(size_t i) const { return row + i * row_step; }
+    size_t panels() const { return panel_end - panel; }
+    size_t column() const { return panel * L; }
+    size_t columns(size_t units) const {
+        const size_t end = panel_end * L < units ? panel_end * L : units;
+        return end > column() ? end - column() : 0;
+    }
+    void meet(const Team& team) const {
+        if (!by_rows) team.meet();
+    }
+};
+
+}  // namespace elman::ELMAN_ISA

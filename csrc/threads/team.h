@@ -1,0 +1,37 @@
+// A team: a few threads that run one function together and meet at barriers.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+
+namespace elman {
+
+// Where all of a team meet. Waiting spins, since a timestep is shorter than any sleep; after a
+// while it lets others have the processor, so that more threads than cores are slow, never stuck.
+class Barrier {
+  public:
+    void wait(size_t count);
+
+  private:
+    alignas(64) std::atomic<size_t> arrived_ = 0;
+    alignas(64) std::atomic<size_t> round_ = 0;
+};
+
+// One thread's place in its team.
+struct Team {
+    size_t index, count;
+    Barrier& barrier;
+
+    void meet() const {
+        if (count > 1) barrier.wait(count);
+    }
+};
+
+using Work = void (*)(const Team& team, void* job);
+
+// Calls work(team, job) on up to `threads` threads at once and returns when all have returned. The
+// caller is one of them; work must not throw. Where the process has OpenMP threads (PyTorch's) they
+// are the ones that work: a second pool would have to wait for the first to stop spinning.
+void run_team(size_t threads, Work work, void* job);
+
+}  // namespace elman

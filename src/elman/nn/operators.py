@@ -1,0 +1,222 @@
+"""One layer through time on the native core, as two PyTorch operators: forward and backward.
+
+They are ``torch.library`` operators with fake kernels, so that ``torch.compile`` and
+``torch.export`` see one node each; the core itself gets arrays by pointer and is linked to no
+version of PyTorch. What runs in order is the core's; the products over all timesteps at once,
+``W_ih x`` and the sums that are the gradients of the weights, are PyTorch's matrix products.
+
+Tensors come as a list with their names in one string. In are ``x`` (T, B, D), the parameters of
+``LayerSpec.parameter_shapes`` without the initial states, and, k being the order, ``first_h``
+(k, B, H), ``first_c`` (B, H), with resets ``initial_h``, ``initial_c`` and ``resets`` (T, B) uint8,
+and ``lengths`` (B,) int64, ``mask`` (B, k*H), ``keep_h`` and ``keep_c`` (T, B, H) or (H,). Out are
+those of :func:`results`. Flags: "relu", "reverse", and "training" where a backward pass may follow.
+"""
+
+import math
+from collections.abc import Sequence
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from elman.core import native, threads
+from elman.spec import CELLS, LAYER_NORM_EPS
+
+Named = dict[str, Tensor]
+Shapes = dict[str, tuple[int, ...]]
+
+# The parameters whose gradients the core adds up itself.
+_STATES = ("first_h", "first_c", "initial_h", "initial_c")
+_SUMMED = ("bias_ih", "bias_hh", "norm_hh", "peephole", "norm_c", "norm_c_bias")
+
+
+def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
+    """Names and shapes of what the forward operator returns: the states, then what it saves.
+
+    ``h``, ``c`` (T, B, H) after every timestep, 0 in the padding; ``last_h`` (k, B, H), ``last_c``
+    (B, H). Saved are ``gates`` (T*B, G*H), all activated, and by option what :mod:`csrc` calls
+    ``entering``, ``inner``, ``normal``, ``normal_c`` and their scales, and the input part before
+    its normalisation. With lengths only the first rows are used.
+    """
+    (steps, batch), units = given["x"].shape[:2], given["weight_hh"].shape[1] // order
+    rows, width, past = steps * batch, given["weight_hh"].shape[0], order * units
+    lstm, norm = cell == "lstm", "norm_hh" in given
+    shapes: Shapes = {"h": (steps, batch, units), "last_h": (order, batch, units)}
+    if lstm:
+        shapes |= {"c": (steps, batch, units), "last_c": (batch, units)}
+    shapes["gates"] = (rows, width)
+    chosen = "training" in flags and ("resets" in given or "lengths" in given)
+    if order > 1 or "mask" in given or chosen:
+        shapes["entering"] = (rows, past)
+    if cell == "gru":
+        shapes["inner"] = (rows, units)
+    if norm:
+        shapes |= {"normal": (rows, width), "scale": (rows,)}
+        shapes |= {"part": (rows, width), "part_mean": (rows, 1), "part_scale": (rows, 1)}
+    if norm and lstm:
+        shapes |= {"normal_c": (rows, units), "scale_c": (rows,)}
+    return shapes
+
+
+@torch.library.custom_op("elman::layer", mutates_args=())
+def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Run a layer forward; see the module."""
+    given = _take(names, tensors)
+    x = given["x"]
+    out = {name: _empty(shape, x) for name, shape in results(cell, order, flags, given).items()}
+    rows = _valid_rows(given)
+    used = len(x) * x.shape[1] if rows is None else len(rows)
+    here = {n: t if n in ("h", "c", "last_h", "last_c") else t[:used] for n, t in out.items()}
+    part = here["part"] if "part" in here else here["gates"]
+    torch.mm(_rows_of(x, rows), given["weight_ih"].t(), out=part)
+    if "part" in here:
+        normal = (part.shape[1:], given["norm_ih"], given.get("bias_ih"), LAYER_NORM_EPS)
+        to = {"out0": here["gates"], "out1": here["part_mean"], "out2": here["part_scale"]}
+        torch.ops.aten.native_layer_norm.out(part, *normal, **to)
+    run = _core().forward64 if x.dtype == torch.float64 else _core().forward32
+    run(_options(cell, order, flags, given), given, here)
+    return list(out.values())
+
+
+@torch.library.custom_op("elman::layer_backward", mutates_args=())
+def layer_backward(
+    cell: str,
+    order: int,
+    flags: str,
+    names: str,
+    tensors: Sequence[Tensor],
+    saved: Sequence[Tensor],
+    gradient_names: str,
+    gradients: Sequence[Tensor],
+    wanted: str,
+) -> list[Tensor]:
+    """Return the gradients of the inputs ``wanted`` from those of the states."""
+    given = _take(names, tensors)
+    x, wants = given["x"], wanted.split()
+    shapes = results(cell, order, flags, given)
+    rows = _valid_rows(given)
+    used = len(x) * x.shape[1] if rows is None else len(rows)
+    kept = {
+        n: t if n in ("h", "c", "last_h", "last_c") else t[:used]
+        for n, t in zip(shapes, saved, strict=True)
+    }
+    incoming = _take(gradient_names, gradients)
+    d: Named = {"a": _empty((used, given["weight_hh"].shape[0]), x)}
+    d["u"] = _empty(d["a"].shape, x) if cell == "gru" or "norm_hh" in given else d["a"]
+    d |= {n: _empty(given[n].shape, x) for n in given if n in _SUMMED + _STATES}
+    run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
+    run(_options(cell, order, flags, given), given, kept, incoming, d)
+    if "norm_ih" in given:
+        d["a"], d["norm_ih"], d_bias = torch.ops.aten.native_layer_norm_backward(
+            d["a"],
+            kept["part"],
+            kept["part"].shape[1:],
+            kept["part_mean"],
+            kept["part_scale"],
+            given["norm_ih"],
+            given.get("bias_ih"),
+            [True, True, "bias_ih" in given],
+        )
+        d["bias_ih"] = d_bias
+    if "weight_ih" in wants:
+        d["weight_ih"] = torch.mm(d["a"].t(), _rows_of(x, rows))
+    if "weight_hh" in wants:
+        d["weight_hh"] = _of_recurrent_weight(d["u"], given, kept, "reverse" in flags)
+    if "x" in wants:
+        d["x"] = _of_input(d["a"], given, rows)
+    return [d[name] for name in wants]
+
+
+def _of_recurrent_weight(d_u: Tensor, given: Named, kept: Named, reverse: bool) -> Tensor:
+    """The sum over all timesteps of dL/du_t times what entered."""
+    if "entering" in kept:
+        return torch.mm(d_u.t(), kept["entering"])
+    first, h = given["first_h"][0], kept["h"].flatten(0, 1)
+    batch = len(first)
+    inner, border = (d_u[:-batch], d_u[-batch:]) if reverse else (d_u[batch:], d_u[:batch])
+    before = h[batch:] if reverse else h[:-batch]
+    return torch.mm(border.t(), first).addmm_(inner.t(), before)
+
+
+def _of_input(d_a: Tensor, given: Named, rows: Tensor | None) -> Tensor:
+    x = given["x"]
+    d_x = _empty(x.shape, x)
+    flat = d_x.view(-1, x.shape[2])
+    if rows is None:
+        torch.mm(d_a, given["weight_ih"], out=flat)
+    else:
+        flat.zero_().index_copy_(0, rows, torch.mm(d_a, given["weight_ih"]))
+    return d_x
+
+
+def _take(names: str, tensors: Sequence[Tensor]) -> Named:
+    return dict(zip(names.split(), (t.detach().contiguous() for t in tensors), strict=True))
+
+
+def _core() -> ModuleType:
+    core = native()
+    assert core is not None  # whoever chooses these operators has asked
+    return core
+
+
+def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Uninitialised memory that the core keeps for the next pass, rather than the system."""
+    size = math.prod(shape) * like.element_size()
+    block: Tensor = torch.utils.dlpack.from_dlpack(_core().empty(size))
+    return block.view(like.dtype).view(tuple(shape))
+
+
+def _valid_rows(given: Named) -> Tensor | None:
+    """Indices (N,) of the valid timesteps in x (T*B, D), in the core's order; None for all."""
+    lengths = given.get("lengths")
+    if lengths is None:
+        return None
+    rows = torch.empty(int(lengths.sum()), dtype=torch.int64)
+    _core().valid_rows(len(given["x"]), lengths, rows)
+    return rows
+
+
+def _rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
+    flat = x.flatten(0, 1)
+    return flat if rows is None else flat.index_select(0, rows)
+
+
+def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str | int | bool]:
+    steps, batch = given["x"].shape[:2]
+    keep = given.get("keep_h", given.get("keep_c"))
+    return {
+        "cell": cell,
+        "order": order,
+        "relu": "relu" in flags,
+        "reverse": "reverse" in flags,
+        "steps": steps,
+        "batch": batch,
+        "units": given["weight_hh"].shape[0] // len(CELLS[cell].gates),
+        "keep_is_constant": keep is not None and keep.ndim == 1,
+        "threads": threads(torch.get_num_threads()),
+    }
+
+
+@layer.register_fake
+def _layer(
+    cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor]
+) -> list[Tensor]:
+    given = dict(zip(names.split(), tensors, strict=True))
+    shapes = results(cell, order, flags, given).values()
+    return [given["x"].new_empty(shape) for shape in shapes]
+
+
+@layer_backward.register_fake
+def _layer_backward(
+    cell: str,
+    order: int,
+    flags: str,
+    names: str,
+    tensors: Sequence[Tensor],
+    saved: Sequence[Tensor],
+    gradient_names: str,
+    gradients: Sequence[Tensor],
+    wanted: str,
+) -> list[Tensor]:
+    given = dict(zip(names.split(), tensors, strict=True))
+    return [given[name].new_empty(given[name].shape) for name in wanted.split()]
