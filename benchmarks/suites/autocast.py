@@ -1,0 +1,35 @@
+"""Training under bfloat16 autocast, beside elman's float32 and torch.nn's bfloat16."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+
+from benchmarks import elman_peer, torch_peer
+from benchmarks.measure import compare
+from benchmarks.problem import draw
+from benchmarks.record import Row
+from benchmarks.shapes import LARGE, LONG, MIDDLE, training_flops
+from benchmarks.suites import Settings
+from elman.spec import CELLS
+
+SECONDS = 4.0
+# bfloat16 keeps 8 bits, 2e-3 a rounding. Weights, inputs and gradients are each rounded, and the
+# errors meet in sums over time: this much of the largest value may be wrong.
+BFLOAT16 = 5e-2
+autocast = partial(torch.autocast, "cpu", torch.bfloat16)
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    for shape in settings.shapes(MIDDLE, LARGE, LONG):
+        for cell in CELLS:
+            problem = draw(cell, shape)
+            ours, theirs = elman_peer.layer(problem), torch_peer.layer(problem)
+            narrow = {"context": autocast, "tolerance": BFLOAT16}
+            contestants = [
+                torch_peer.training("elman bfloat16", problem, ours, **narrow),
+                torch_peer.training("elman float32", problem, ours),
+                torch_peer.training("torch.nn bfloat16", problem, theirs, **narrow),
+            ]
+            flops = training_flops(cell, shape)
+            yield compare(cell, str(shape), contestants, settings.seconds(SECONDS), flops=flops)
