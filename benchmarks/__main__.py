@@ -45,9 +45,9 @@ def measure(name: str, threads: int, quick: bool) -> Result:
 
 
 def show(result: Result) -> None:
-    print(f"\n{title(result.suite)}\n{report.circumstances(result)}")
+    print(f"\n{title(result.suite)} ({report.moment(result)})\n")
     if result.rows:
-        print(f"\n{report.columns(report.table(result))}")
+        print(report.columns(report.table(result)))
     for note in report.notes(result):
         print(note)
     targets = report.verdicts(result)
@@ -69,8 +69,11 @@ def main(words: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     jax_peer.limit_threads(options.threads)
     wrong, begun = False, time.monotonic()
-    for name in options.suites or NAMES:
+    suites = options.suites or NAMES
+    for name in suites:
         result = measure(name, options.threads, options.quick)
+        if name == suites[0]:
+            print(report.circumstances(result))
         show(result)
         write(result, folder)
         wrong |= any(row.refused for row in result.rows)

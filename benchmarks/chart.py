@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.record import Result, Row
+from benchmarks.record import Result
 from benchmarks.targets import PEERS, STEP_PEERS, ratio
 
 NAME = "performance.svg"
@@ -32,7 +32,12 @@ def bars(results: Sequence[Result]) -> list[tuple[str, float]]:
             rows = [row for row in result.rows if row.shape == shape]
             values = [value for row in rows if (value := ratio(row, peers, [ours]))]
             if values:
-                found.append((f"{result.suite} {shape}", statistics.geometric_mean(values)))
+                found.append(
+                    (
+                        f"{result.suite} {shape}".replace(",", " · "),
+                        statistics.geometric_mean(values),
+                    )
+                )
     return found
 
 

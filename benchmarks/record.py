@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+# As people call them: beside the library's name, "elman" would be read as the library.
+LABELS = {"elman": "RNN", "gru": "GRU", "lstm": "LSTM"}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -36,7 +38,7 @@ class Row:
 
     @property
     def case(self) -> str:
-        return f"{self.cell} {self.shape}"
+        return f"{LABELS[self.cell]} {self.shape}"
 
 
 @dataclass(frozen=True)

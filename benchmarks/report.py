@@ -92,15 +92,19 @@ def markdown(lines: Table) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in rows)
 
 
+def moment(result: Result) -> str:
+    """Which commit was measured, and when."""
+    tree = " with changes" if result.dirty else ""
+    quick = "a quick look that measures nothing, " if result.quick else ""
+    return f"{quick}commit {result.commit[:12]}{tree}, {result.date}"
+
+
 def circumstances(result: Result) -> str:
-    """Machine, versions, commit and date in one line."""
+    """Machine, threads and versions in one line."""
     held = result.machine
     versions = ", ".join(f"{name} {number}" for name, number in result.versions.items())
-    tree = ", tree changed" if result.dirty else ""
-    quick = "Quick look, no measurement. " if result.quick else ""
     return (
-        f"{quick}{held['cpu']}, {held['cores']} cores, core {held['isa']} "
+        f"{held['cpu']}, {held['cores']} cores, core {held['isa']} "
         f"({' '.join(held['instructions'])}), {held['memory_gib']} GiB, {held['os']}, "
-        f"Python {held['python']}; {result.threads} threads; {versions}; "
-        f"commit {result.commit[:12]}{tree}; {result.date}"
+        f"Python {held['python']}; {result.threads} threads; {versions}"
     )

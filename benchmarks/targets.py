@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.record import Row
+from benchmarks.record import LABELS, Row
 from benchmarks.shapes import LARGE, MIDDLE, SINGLE, STEP_SIZES, Shape
 
 Rows = Sequence[Row]
@@ -92,7 +92,7 @@ def _timestep() -> list[Target]:
 
 def _ragged(cell: str) -> Target:
     against = ratios(max, ["elman ragged"], ["elman full batch"], cells=[cell])
-    return Target(f"{cell}, time of the full batch", 0.60, against, at_most=True)
+    return Target(f"{LABELS[cell]}, time of the full batch", 0.60, against, at_most=True)
 
 
 _OPTIONS, _NORMED = "elman options", "elman options + layer norm"
@@ -102,7 +102,7 @@ TARGETS: dict[str, list[Target]] = {
         Target("torch.nn, worst case", 0.97, ratios(min, ["torch.nn"])),
         Target("torch.nn, geometric mean", 2.0, ratios(MEAN, ["torch.nn"])),
         Target(
-            f"torch.nn, gru and elman at {SINGLE}, worst",
+            f"torch.nn, GRU and RNN at {SINGLE}, worst",
             10.0,
             ratios(min, ["torch.nn"], shapes=[SINGLE], cells=["gru", "elman"]),
         ),
@@ -118,7 +118,7 @@ TARGETS: dict[str, list[Target]] = {
     "ragged": [
         *(_ragged(cell) for cell in ("lstm", "gru", "elman")),
         Target(
-            "torch.nn's packed lstm",
+            "torch.nn's packed LSTM",
             10.0,
             ratios(min, ["torch.nn packed"], ["elman ragged"], cells=["lstm"]),
         ),
@@ -147,8 +147,8 @@ TARGETS: dict[str, list[Target]] = {
         )
     ],
     "text": [
-        Target("torch.nn, lstm 1 x 512", 1.1, ratios(min, ["torch.nn"], cells=["lstm"])),
-        Target("torch.nn, gru 2 x 256", 1.5, ratios(min, ["torch.nn"], cells=["gru"])),
+        Target("torch.nn, LSTM 1 x 512", 1.1, ratios(min, ["torch.nn"], cells=["lstm"])),
+        Target("torch.nn, GRU 2 x 256", 1.5, ratios(min, ["torch.nn"], cells=["gru"])),
     ],
     "memory": [],
 }

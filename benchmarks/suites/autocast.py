@@ -14,9 +14,10 @@ from benchmarks.suites import Settings
 from elman.spec import CELLS
 
 SECONDS = 4.0
-# bfloat16 keeps 8 bits, 2e-3 a rounding. Weights, inputs and gradients are each rounded, and the
-# errors meet in sums over time: this much of the largest value may be wrong.
-BFLOAT16 = 5e-2
+# bfloat16 keeps 8 bits, 4e-3 a rounding, and roundings add up in sums over time. torch.nn rounds
+# the state at every timestep too, and was seen to be wrong by 9.6e-2 of the largest value (RNN,
+# weight_hh, T = 1000); elman is allowed half of that.
+OURS, THEIRS = 5e-2, 0.15
 autocast = partial(torch.autocast, "cpu", torch.bfloat16)
 
 
@@ -25,11 +26,14 @@ def rows(settings: Settings) -> Iterator[Row]:
         for cell in CELLS:
             problem = draw(cell, shape)
             ours, theirs = elman_peer.layer(problem), torch_peer.layer(problem)
-            narrow = {"context": autocast, "tolerance": BFLOAT16}
             contestants = [
-                torch_peer.training("elman bfloat16", problem, ours, **narrow),
+                torch_peer.training(
+                    "elman bfloat16", problem, ours, context=autocast, tolerance=OURS
+                ),
                 torch_peer.training("elman float32", problem, ours),
-                torch_peer.training("torch.nn bfloat16", problem, theirs, **narrow),
+                torch_peer.training(
+                    "torch.nn bfloat16", problem, theirs, context=autocast, tolerance=THEIRS
+                ),
             ]
             flops = training_flops(cell, shape)
             yield compare(cell, str(shape), contestants, settings.seconds(SECONDS), flops=flops)

@@ -6,6 +6,7 @@ Both begin with the same weights and read the same characters; start-up and eval
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,8 @@ class Turn:
 
 def take_turn(trainer: Trainer, steps: int) -> None:
     """Train as the command does, checkpoints and metrics included, for some steps."""
-    try:
+    with suppress(Enough):
         trainer.train(Turn(steps))
-    except Enough:
-        pass
 
 
 def beside(trainer: Trainer) -> PlainTraining:
