@@ -17,8 +17,10 @@ Arrays = Mapping[str, NDArray[Any]]
 FLOAT32 = 1e-5
 SGEMM = 1024  # rows and columns of the product whose rate is the peak
 SLOT = 0.02  # seconds that a turn lasts at least
-PAUSE = 0.002  # seconds for a peer's waiting threads to fall asleep
-LEAST = 3  # rounds, unless one call takes the whole share
+# Seconds for the threads of whoever came before to fall asleep. onnxruntime's were seen to spin for
+# more than 20 ms after a call; an sgemm that followed took three times as long.
+PAUSE = 0.05
+LEAST = 5  # rounds, unless one call takes the whole share
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from benchmarks.record import Result, Row
 from benchmarks.targets import TARGETS, fraction
 
 Table = list[list[str]]  # the header first
+SCATTER = 1.4  # between quartiles, or between the sgemm rates of two cases, on a machine at peace
 
 
 def contestants(rows: Sequence[Row]) -> list[str]:
@@ -67,13 +68,22 @@ def verdicts(result: Result) -> Table:
     return lines
 
 
+def disturbed(row: Row, best: float) -> bool:
+    """Whether something else ran: sgemm was slow, or a contestant's quartiles are far apart."""
+    scattered = any(found.high > SCATTER * found.low for found in row.figures.values())
+    return scattered or row.sgemm < best / SCATTER
+
+
 def notes(result: Result) -> Iterator[str]:
-    """What has no figure, and why."""
+    """What has no figure, and why; which figures are doubtful."""
     for name, why in result.absent.items():
         yield f"{name} is absent: {why}"
     for row in result.rows:
         for name, why in row.refused.items():
             yield f"refused, not the reference's result: {row.case}, {name} {why}"
+    best = max((row.sgemm for row in result.rows), default=0.0)
+    if doubtful := [row.case for row in result.rows if disturbed(row, best)]:
+        yield f"disturbed, measure again: {'; '.join(doubtful)}"
 
 
 def columns(lines: Table) -> str:

@@ -10,7 +10,7 @@ from benchmarks.shapes import forward_flops
 from benchmarks.suites import Settings
 from elman.spec import CELLS
 
-SECONDS = 3.0
+SECONDS = 2.5
 
 
 def rows(settings: Settings) -> Iterator[Row]:

@@ -28,7 +28,7 @@ from elman.train.loop import Trainer
 from elman.train.run import RunFolder
 
 SPECS = (TextModelSpec("lstm", hidden=512), TextModelSpec("gru", hidden=256, layers=2))
-SECONDS = 40.0
+SECONDS = 30.0
 STEPS = 5  # in a turn
 FILE = Path("text/tinyshakespeare/input.txt")
 NEVER = 1 << 30

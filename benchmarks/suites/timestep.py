@@ -14,7 +14,7 @@ from benchmarks.suites import Settings
 from elman.spec import CELLS
 
 OURS = {"float32": "elman", "bfloat16": "elman bfloat16", "int8": "elman int8"}
-SECONDS = 2.0
+SECONDS = 3.0
 STEPS = 16
 
 

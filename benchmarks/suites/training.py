@@ -10,7 +10,7 @@ from benchmarks.shapes import training_flops
 from benchmarks.suites import Settings
 from elman.spec import CELLS
 
-SECONDS = 5.0
+SECONDS = 4.0
 
 
 def rows(settings: Settings) -> Iterator[Row]:

@@ -33,6 +33,14 @@ def test_what_has_no_figure_is_named(training, inference):
     assert report.table(training)[0].count("jax") == 0
 
 
+def test_a_disturbed_case_is_named(training):
+    calm, scattered, slow, *others = training.rows
+    figures = {**scattered.figures, "jax": replace(scattered.figures["elman"], high=2e-3)}
+    rows = [calm, replace(scattered, figures=figures), replace(slow, sgemm=5e11), *others]
+    _, note = report.notes(replace(training, rows=rows))
+    assert note == "disturbed, measure again: GRU 64,32,64,128; LSTM 64,32,64,128"
+
+
 def test_targets_stand_beside_what_was_found(training, inference):
     found = {line[0]: line[2:] for line in report.verdicts(training)[1:]}
     assert found["torch.nn, worst case"] == ["3.00", "met"]
