@@ -32,13 +32,14 @@ def bars(results: Sequence[Result]) -> list[tuple[str, float]]:
             rows = [row for row in result.rows if row.shape == shape]
             values = [value for row in rows if (value := ratio(row, peers, [ours]))]
             if values:
-                found.append(
-                    (
-                        f"{result.suite} {shape}".replace(",", " · "),
-                        statistics.geometric_mean(values),
-                    )
-                )
+                found.append((label(result.suite, shape), statistics.geometric_mean(values)))
     return found
+
+
+def label(suite: str, shape: str) -> str:
+    if suite == "timestep":
+        return f"{suite} H = {shape.rpartition(',')[2]}"
+    return f"{suite} {shape.replace(',', ' · ')}"
 
 
 def digest(results: Sequence[Result]) -> str:
@@ -66,7 +67,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
         # Bars begin at 1: to the right elman is faster, to the left slower.
         axes.barh(names, [v - 1 for v in values], left=1, color=colours, height=0.7)
         axes.set_xscale("log", base=2)
-        axes.set_xlim(min(0.5, *values) * 0.8, max(2, *values) * 1.4)
+        axes.set_xlim(min(0.5, *values) * 0.8, max(2, *values) * 1.8)
         axes.xaxis.set_major_formatter("{x:g}")
         for name, value in shown:
             axes.annotate(
