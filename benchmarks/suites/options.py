@@ -17,7 +17,7 @@ from benchmarks.suites import Settings
 from elman.nn import functional, implementation
 from elman.nn.loop import Conditions
 
-SECONDS = 20.0
+SECONDS = 12.0
 RATES = {"recurrent_dropout": 0.25, "zoneout": 0.1}
 RESETS = 0.02  # of the timesteps
 # Normalising divides by a spread that is small just after a reset, and enlarges rounding: of 1000

@@ -13,7 +13,7 @@ from benchmarks.suites import Settings
 from elman.reference import build, forward
 from elman.spec import CELLS
 
-SECONDS = 1.5
+SECONDS = 1.0
 
 
 def trajectory(problem: Problem) -> Contestant:
