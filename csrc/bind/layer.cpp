@@ -90,8 +90,7 @@ void add_layer(Stack<T>& stack, const std::string& cell_name, const std::string&
     if (!stack.layers.empty() && stack.outputs() != inputs)
         throw std::invalid_argument("a layer must take what the one below gives");
     const Sizes sizes{inputs, units, order};
-    auto layer = pack<T>(cell, format, sizes, parameters_of<T>(arrays, cell, sizes),
-                         stack.kernels.vector_bytes);
+    auto layer = pack<T>(cell, format, sizes, parameters_of<T>(arrays, cell, sizes), stack.kernels);
     layer.relu = relu;
     layer.keep_h = static_cast<T>(keep_h);
     layer.keep_c = static_cast<T>(keep_c);

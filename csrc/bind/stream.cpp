@@ -113,14 +113,14 @@ class Guarded {
 
     void read(size_t layer, size_t index, nb::handle out) const {
         const Buffer to(out, "state", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
-        to.check<T>(batched_, stream_.batch(), units(layer, index));
+        to.check<T>(batched_, stream_.batch(), size(layer, index));
         const Turn turn(busy_);
         stream_.read(layer, index, static_cast<T*>(to.data()));
     }
 
     void write(size_t layer, size_t index, nb::handle array) {
         const Buffer from(array, "state", PyBUF_C_CONTIGUOUS);
-        from.check<T>(batched_, stream_.batch(), units(layer, index));
+        from.check<T>(batched_, stream_.batch(), size(layer, index));
         const Turn turn(busy_);
         stream_.write(layer, index, static_cast<const T*>(from.data()));
     }
@@ -149,10 +149,10 @@ class Guarded {
         return batch;
     }
 
-    size_t units(size_t layer, size_t index) const {
+    size_t size(size_t layer, size_t index) const {
         if (layer >= stream_.stack().layers.size() || index >= stream_.states(layer))
             throw std::invalid_argument("there is no such state");
-        return stream_.stack().layers[layer].units;
+        return stream_.size(layer, index);
     }
 
     Stream<T> stream_;

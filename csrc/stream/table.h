@@ -24,7 +24,8 @@ void apply(Function function, const T* in, T* out, size_t n) {
 
 extern const Kernels table;
 const Kernels table = {
-    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, step<Plain<float>>, step<BFloat16>, step<Int8>,
+    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, Int8::group,
+    step<Plain<float>>,    step<BFloat16>,     step<Int8>,
     step<Plain<double>>,   apply<float>,       apply<double>,
 };
 

@@ -42,9 +42,8 @@ static size_t counted(Cell cell, Format format, bool norm) {
     p.weight_ih = p.weight_hh = p.bias_ih = p.bias_hh = w;
     if (norm) p.norm_ih = p.norm_hh = p.norm_c = p.norm_c_bias = w;
     auto stack = std::make_shared<Stack<float>>(kernels());
-    const size_t bytes = stack->kernels.vector_bytes;
-    stack->layers.push_back(pack<float>(cell, format, {inputs, units, 1}, p, bytes));
-    stack->layers.push_back(pack<float>(cell, format, {units, units, 1}, p, bytes));
+    stack->layers.push_back(pack<float>(cell, format, {inputs, units, 1}, p, stack->kernels));
+    stack->layers.push_back(pack<float>(cell, format, {units, units, 1}, p, stack->kernels));
     Stream<float> stream(stack, batch);
     std::vector<float> x(batch * inputs, 0.5f), y(batch * units);
     const size_t before = count;
