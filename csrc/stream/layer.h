@@ -96,6 +96,7 @@ struct Frame {
     size_t part_stride;  // of a and u
     uint16_t* codes;     // [segment][batch][..]
     float* code_scale;   // [segment][batch]
+    bool backwards;      // through the panels
 };
 
 }  // namespace elman

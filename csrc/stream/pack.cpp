@@ -7,12 +7,14 @@
 namespace elman {
 namespace {
 
-// Round to nearest, ties to even: half of what is cut off is added, and the last kept bit.
-uint16_t to_bfloat16(float value) {
+// The bits of a finite value, rounded to those whose lower half is `below`: for 0, to nearest, ties
+// to even. Not under 2^-60 beside other bits, which alone would be a slow, subnormal number.
+uint16_t upper_half(float value, uint16_t below) {
     uint32_t bits;
     std::memcpy(&bits, &value, sizeof bits);
-    if (std::isnan(value)) return static_cast<uint16_t>(bits >> 16 | 0x40);
-    return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+    if (below == 0) return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+    const uint32_t sign = bits & 0x80000000u, size = std::max(bits ^ sign, 0x21800000u);
+    return static_cast<uint16_t>((sign | (size + 0x8000 - below)) >> 16);
 }
 
 template <class T>
@@ -60,7 +62,11 @@ struct Packer {
                 });
             case Format::bfloat16:
                 return row(from, n, reinterpret_cast<uint16_t*>(to) + offset,
-                           [](T w) { return to_bfloat16(static_cast<float>(w)); });
+                           [below = uint16_t(0), second = false](T w) mutable {
+                               below = upper_half(static_cast<float>(w), second ? below : 0);
+                               second = !second;
+                               return below;
+                           });
             case Format::float32:
             case Format::float64:
                 return row(from, n, reinterpret_cast<T*>(to) + offset, [](T w) { return w; });

@@ -27,44 +27,24 @@ struct Plain {
     }
 };
 
-#if defined(__AVX512BF16__)
-// The input is rounded to bfloat16 too; products and sums are exact and in float.
-struct BFloat16 {
-    using T = float;
-    using Stored = uint16_t;
-    using Operand = uint16_t;
-    using Sum = Vec<float>;
-    static constexpr size_t group = 2, chains = 1;
-    static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
-        int32_t both;
-        __builtin_memcpy(&both, x, sizeof both);
-        sum = (Sum)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_loadu_si512(w),
-                                    (__m512bh)_mm512_set1_epi32(both));
-    }
-    static float encode(const float* row, size_t n, Operand* codes) {
-        for (size_t i = 0; i < padded(n); i += 16)
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + i),
-                                (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(row + i)));
-        return 1;
-    }
-};
-#else
 struct BFloat16 {
     using T = float;
     using Stored = uint16_t;
     using Operand = float;
     using Sum = Vec<float>;
     static constexpr size_t group = 2, chains = 1;
-    // A bfloat16 is the upper half of a float: of a pair, the first is shifted up, the second
-    // masked.
+    // A bfloat16 is the upper half of a float. Of a pair, the first is shifted up; the second is
+    // read with the first below it, and pack() chose it so that this is its nearest value.
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
         Vec<uint32_t> pair;
         __builtin_memcpy(&pair, w, sizeof pair);
+#if defined(__AVX512F__)
+        asm("" : "+v"(pair));  // else GCC reads it twice, and reading is what takes time
+#endif
         sum += (Vec<float>)(pair << 16) * broadcast<float>(x[0]);
-        sum += (Vec<float>)(pair & 0xFFFF0000u) * broadcast<float>(x[1]);
+        sum += (Vec<float>)pair * broadcast<float>(x[1]);
     }
 };
-#endif
 
 // Weights of 8 bits times inputs of 16, summed exactly in 32.
 #if defined(__AVX512VNNI__)

@@ -170,11 +170,23 @@ struct Step {
             }
     }
 
+    // One row reads all weights, and mostly waits for them. Going through them once forwards and
+    // once backwards finds those in the cache that the last timestep read last.
+    void run_one(size_t panel_size) const {
+        const auto* w = reinterpret_cast<const typename F::Stored*>(layer.weights.data());
+        for (size_t i = 0; i < layer.panels; ++i) {
+            const size_t panel = frame.backwards ? layer.panels - 1 - i : i;
+            tile<1>(w + panel * panel_size, panel, 0);
+        }
+        finish(0);
+    }
+
     void run() const {
         if constexpr (coded) encode_inputs();
         const size_t groups =
             groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.outputs);
         const size_t panel_size = groups * G * L * F::group + (1 + layer.order) * head;
+        if (frame.batch == 1) return run_one(panel_size);
         for (size_t first = 0; first < frame.batch; first += rows_at_once) {
             const size_t some = frame.batch - first;
             const size_t last = first + (some < rows_at_once ? some : rows_at_once);

@@ -125,6 +125,7 @@ Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride) const {
     frame.part_stride = constant.bias_ih.size();
     frame.codes = memory.codes.data();
     frame.code_scale = memory.code_scale.data();
+    frame.backwards = memory.backwards;
     return frame;
 }
 
@@ -163,6 +164,7 @@ void Stream<T>::run_all(T* y) {
         if (constant.projection)
             run_projection(*constant.projection, now, slot(layer, constant.order));
         memory_[layer].newest = (memory_[layer].newest + constant.order) % (constant.order + 1);
+        memory_[layer].backwards = !memory_[layer].backwards;
         input = slot(layer, 0);
         stride = padded(constant.outputs);
     }

@@ -61,6 +61,7 @@ class Stream {
     struct Memory {
         Array<T> h;  // a ring of order + 1 slots: the past, and the one that is written
         size_t newest = 0;
+        bool backwards = false;
         Array<T> c, a, u, seen, gate;
         Array<T> unprojected;
         Array<uint16_t> codes;
