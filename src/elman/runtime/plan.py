@@ -98,7 +98,7 @@ def _spec(
     for name in ("weight_ih", "weight_hh"):
         if name + end not in given:
             raise UsageError(operation, f"{name}{end} must be given, found {_names(given)}")
-    weight_ih = np.asarray(given["weight_ih" + end])
+    weight_ih = _as_array(operation, given["weight_ih" + end], "weight_ih" + end)
     check_shape(operation, "weight_ih" + end, weight_ih, ("G*H", "D"))
     rows, inputs = weight_ih.shape
     gates = len(CELLS[cell].gates)
@@ -173,7 +173,7 @@ def _array(
     """Take one array out of ``given``, checked and copied."""
     if name not in given:
         raise UsageError(operation, f"{name} must be given, found {_names(given)}")
-    array = np.asarray(given.pop(name))
+    array = _as_array(operation, given.pop(name), name)
     check_shape(operation, name, array, shape)
     if array.dtype.kind != "f":
         raise UsageError(operation, f"{name} must hold floating-point numbers, found {array.dtype}")
@@ -182,3 +182,11 @@ def _array(
     if narrow and not np.isfinite(copied).all():
         raise UsageError(operation, f"{name} must be finite to be kept as {weights}")
     return copied
+
+
+def _as_array(operation: str, given: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except (ValueError, TypeError):
+        rule = f"{name} must be an array, or rows of one length"
+        raise UsageError(operation, f"{rule}, found a {type(given).__name__}") from None
