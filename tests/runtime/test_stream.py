@@ -101,7 +101,11 @@ BAD_STEPS: dict[str, tuple[Any, Any, str]] = {
     "complex": (X.astype("complex64"), None, "x must be float32"),
     "records": (np.zeros(3, dtype=[("a", "f4")]), None, "x must be float32"),
     "0-d": (np.array(1, dtype="float32"), None, r"x must have shape \(3,\), found \(\)"),
-    "huge": (np.broadcast_to(X[:1], (2**40,)), None, r"found \(1099511627776,\)"),
+    "huge": (
+        np.broadcast_to(X[:1], (2**40,)),
+        None,
+        r"x must have shape \(3,\), found \(1099511627776,\)",
+    ),
     "many dimensions": (X.reshape((1,) * 31 + (3,)), None, "x must have shape"),
     "dates": (np.zeros(3, dtype="M8[s]"), None, "x must be an array, found a ndarray"),
     "out 0-d": (X, np.zeros((), dtype="float32"), r"out must have shape \(5,\), found \(\)"),
