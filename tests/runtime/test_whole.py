@@ -4,12 +4,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from runtime.networks import Network
 from runtime.test_values import TOLERANCE
 
 from elman.errors import UsageError
 from elman.runtime import Stream
 from elman.runtime.rounding import rounded
+from elman.tasks.text.config import TextModelSpec
+from elman.tasks.text.model import TextModel
 
 TOKENS, WIDTH, OUTPUTS = 11, 7, 37
 STEPS = 4
@@ -83,6 +86,23 @@ def test_every_kind_of_id_and_a_tied_output() -> None:
     ids = np.array([3, 0, 10, 0, 4], dtype="int32")[::2]
     together, alone = tied.sibling(3).timestep(ids), tied.sibling().timestep(4)
     np.testing.assert_allclose(together[2], alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("tie", [False, True])
+@pytest.mark.parametrize("cell", ["elman", "gru", "lstm"])
+def test_the_tensors_of_a_text_model_are_taken_as_they_are(cell: str, tie: bool) -> None:
+    torch.manual_seed(1)
+    spec = TextModelSpec(cell=cell, hidden=19, layers=2, embedding=19, tie=tie, layer_norm=True)
+    model = TextModel(spec, TOKENS).eval()
+    arrays = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
+    if tie:
+        del arrays["embedding.weight"]
+    stream = Stream.from_weights(cell, arrays, tie=tie, layer_norm=True)
+    tokens = [3, 0, 10, 10, 7]
+    with torch.no_grad():
+        wanted = model(torch.tensor(tokens)[:, None])[0][:, 0].numpy()
+    found = np.stack([stream.timestep(token) for token in tokens])
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 BAD_IDS: dict[str, Any] = {
