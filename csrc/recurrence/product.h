@@ -12,7 +12,7 @@ constexpr size_t registers = ELMAN_VECTOR_BYTES == 64 ? 32 : 16;
 
 // As many rows as leave registers for the weights and for one element of a row.
 template <int V>
-constexpr size_t rows_of_tile = (registers - V - 1) / V > 8 ? 8 : (registers - V - 1) / V;
+constexpr size_t tile_rows = (registers - V - 1) / V > 8 ? 8 : (registers - V - 1) / V;
 
 // out[r][v] += sum over k of w[k][v] * x[r][k]; rows of out are `stride` apart.
 template <class T, int V, int R>
@@ -63,7 +63,7 @@ void tile(const T* w, size_t depth, const T* const* rows, T* out, size_t stride)
 
 template <class T, int V, int R = 1>
 void tile_of(size_t count, const T* w, size_t depth, const T* const* rows, T* out, size_t stride) {
-    if constexpr (R < rows_of_tile<V>)
+    if constexpr (R < tile_rows<V>)
         if (count > R) return tile_of<T, V, R + 1>(count, w, depth, rows, out, stride);
     tile<T, V, R>(w, depth, rows, out, stride);
 }
@@ -73,7 +73,7 @@ void tile_of(size_t count, const T* w, size_t depth, const T* const* rows, T* ou
 template <class T, int V, class Ready, class Done>
 ELMAN_INLINE void block_of(const T* w, size_t depth, const T* const* rows, size_t count, T* out,
                            size_t stride, Ready ready, Done done) {
-    const size_t tiles = (count + rows_of_tile<V> - 1) / rows_of_tile<V>;
+    const size_t tiles = (count + tile_rows<V> - 1) / tile_rows<V>;
     for (size_t i = 0; i < tiles; ++i) {
         const size_t first = count * i / tiles, height = count * (i + 1) / tiles - first;
         ready(first, height);
