@@ -95,13 +95,12 @@ class Backward {
         store<T>(at, s.order > 1 ? load<T>(at, n) + straight : straight, n);
     }
 
-    // Lines a row apart are nothing that the processor would foresee.
-    static constexpr size_t ahead = 8;
-    void expect(size_t t, size_t i, size_t count, size_t panel) const {
-        if (i >= count) i -= count, ++panel;
-        if (i >= count || panel >= share.panel_end) return;
-        const size_t b = share.row_at(i), col = panel * L, row = s.row(t, b);
-        const size_t place = s.place(t, b) * s.units + col;
+    // As in the forward pass.
+    void expect(size_t t, size_t i, size_t panel) const {
+        const auto next = share.after(s, t, i, panel, !s.reverse);
+        if (next.t >= s.running) return;
+        const size_t b = share.row_at(next.i), col = next.panel * L, row = s.row(next.t, b);
+        const size_t place = s.place(next.t, b) * s.units + col;
         for (size_t g = 0; g < G; ++g) {
             __builtin_prefetch(s.gates + (row * G + g) * s.units + col);
             __builtin_prefetch(d.a + (row * G + g) * s.units + col, 1);
@@ -117,7 +116,7 @@ class Backward {
         for (size_t g = 0; lstm && s.peephole && g < 3; ++g)
             p[g] = load<T>(s.peephole + g * s.units + col, n);
         for (size_t i = 0; i < count; ++i) {
-            expect(t, i + ahead, count, panel);
+            expect(t, i, panel);
             const size_t b = share.row_at(i), row = s.row(t, b);
             const size_t at = row * G * s.units + col;
             Vec<T> v[G], a[G], u[G];

@@ -18,7 +18,6 @@ template <class T, class C>
 class Forward {
     static constexpr size_t L = lanes<T>, G = C::gates;
     static constexpr bool lstm = G == 4, gru = G == 3;
-    static constexpr size_t ahead = 6;  // rows
 
   public:
     Forward(const Sequence<T>& sequence, const Team& team)
@@ -132,7 +131,7 @@ class Forward {
     // It is read here, before the tile, since reading it between the writes of other rows would
     // wait for these: they are often a multiple of 4096 bytes apart.
     void begin(size_t t, size_t i, size_t panel, const T* start) {
-        expect(t, i + ahead, panel);
+        expect(t, i, panel);
         const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L;
         T* const to = u.get() + i * stride + (panel - share.panel) * G * L;
         for (size_t g = 0; g < G; ++g) {
@@ -142,14 +141,15 @@ class Forward {
         }
     }
 
-    // Asks for the cache lines of the row after next: the processor would not foresee them.
+    // Asks for the cache lines of what comes `ahead` rows later: they are too far apart for the
+    // processor to foresee.
     void expect(size_t t, size_t i, size_t panel) const {
-        const size_t count = share.rows(s.active[t]);
-        if (i >= count) i -= count, ++panel;
-        if (i >= count || panel >= share.panel_end) return;
-        const size_t b = share.row_at(i), col = panel * L, at = s.place(t, b) * s.units + col;
+        const auto next = share.after(s, t, i, panel, s.reverse);
+        if (next.t >= s.running) return;
+        const size_t b = share.row_at(next.i), col = next.panel * L;
+        const size_t at = s.place(next.t, b) * s.units + col;
         for (size_t g = 0; g < G; ++g)
-            __builtin_prefetch(s.gates + (s.row(t, b) * G + g) * s.units + col, 1);
+            __builtin_prefetch(s.gates + (s.row(next.t, b) * G + g) * s.units + col, 1);
         __builtin_prefetch(s.h + at, 1);
         if (lstm) __builtin_prefetch(s.c + at, 1);
     }

@@ -38,6 +38,24 @@ struct Share {
         const size_t end = panel_end * L < units ? panel_end * L : units;
         return end > column() ? end - column() : 0;
     }
+    // The row and panel that are worked on a little later than these, in this timestep or the next.
+    struct Position {
+        size_t t, i, panel;
+    };
+    Position after(const Sequence<T>& s, size_t t, size_t i, size_t panel, bool reverse) const {
+        constexpr size_t ahead = 8;
+        size_t count = rows(s.active[t]);
+        if (i + ahead < count) return {t, i + ahead, panel};
+        size_t later = (panel - this->panel) * count + i + ahead;
+        if (later >= count * panels()) {
+            later -= count * panels();
+            t += reverse ? size_t(-1) : 1;  // behind the last: none of the running timesteps
+            if (t >= s.running) return {t, 0, 0};
+            count = rows(s.active[t]);
+            if (later >= count * panels()) return {s.running, 0, 0};
+        }
+        return {t, later % count, this->panel + later / count};
+    }
     void meet(const Team& team) const {
         if (!by_rows) team.meet();
     }
