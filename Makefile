@@ -1,6 +1,7 @@
 # make demo    watch a network learn to finish sentences, about two minutes
 # make test    lint, types and the whole suite
 # make check   the fast gate alone: lint, types, quick tests
+# make sanitize  the native core under the sanitisers of the compiler
 # make install .venv with everything, and nothing else
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 CORE := $(shell find csrc tests/core -name "*.h" -o -name "*.cpp")
 
-.PHONY: install demo check lint test test-slow clean
+.PHONY: install demo check lint test test-slow sanitize clean
 
 install: $(INSTALLED)
 
@@ -40,6 +41,9 @@ test: lint
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -q -m slow
+
+sanitize: $(INSTALLED)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/core/sanitize.sh
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

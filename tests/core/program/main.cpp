@@ -1,25 +1,42 @@
-// The core without Python: `core_tests` checks all of it on the instruction set that ELMAN_ISA
-// names, `core_tests --isas` lists those that there are.
+// The core without Python, on the instruction set that ELMAN_ISA names.
+//
+//     core_tests                 everything, with teams of 1, 2 and 3
+//     core_tests layers teams 2  these parts, with teams of 2
+//     core_tests --isas          lists the instruction sets
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 
 #include "check.h"
 #include "simd/isa.h"
 
 int main(int count, char** arguments) {
-    if (count == 2 && std::strcmp(arguments[1], "--isas") == 0) {
-        for (const std::string& each : elman::available_isas()) std::printf("%s\n", each.c_str());
-        return 0;
+    std::vector<std::string> parts;
+    std::vector<size_t> threads;
+    for (const std::string& word : std::vector<std::string>(arguments + 1, arguments + count)) {
+        if (word == "--isas") {
+            for (const std::string& each : elman::available_isas()) std::puts(each.c_str());
+            return 0;
+        }
+        if (std::isdigit(static_cast<unsigned char>(word[0])))
+            threads.push_back(std::stoul(word));
+        else
+            parts.push_back(word);
     }
+    if (threads.empty()) threads = {1, 2, 3};
+    const auto wanted = [&](const char* part) {
+        return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
+    };
     try {
-        check_memory();
-        check_teams();
-        for (const size_t threads : {1, 2, 3}) check_layers(threads);
-        check_streams();
+        if (wanted("memory")) check_memory();
+        if (wanted("layers"))
+            for (const size_t each : threads) check_layers(each);
+        if (wanted("streams")) check_streams();
+        if (wanted("teams")) check_teams();
+        std::printf("the core is right with %s\n", elman::kernels().name);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "%s\n", error.what());
         return 1;
     }
-    std::printf("the core is right with %s\n", elman::kernels().name);
 }
