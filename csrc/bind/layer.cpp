@@ -57,7 +57,8 @@ Parameters<T> parameters_of(const nb::dict& arrays, Cell cell, const Sizes& size
 template <class T>
 void add_layer(Stack<T>& stack, const std::string& cell_name, const std::string& weights,
                size_t inputs, size_t units, size_t order, bool relu, double keep_h, double keep_c,
-               const nb::dict& arrays) {
+               const nb::dict& given) {
+    const nb::dict arrays = held(given);
     if (stack.in_use) throw std::invalid_argument("a stack with streams is constant");
     const Cell cell = cell_of(cell_name);
     const Format format = format_of<T>(weights);

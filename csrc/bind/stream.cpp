@@ -70,7 +70,10 @@ class Buffer {
         return {static_cast<const char*>(view_.buf), batched ? view_.strides[0] : 0,
                 view_.strides[batched ? 1 : 0]};
     }
-    void* data() const { return view_.buf; }
+    template <class T>
+    T* data() const {
+        return aligned(static_cast<T*>(view_.buf), name_);
+    }
 
   private:
     static std::string type_name(nb::handle array) {
@@ -97,7 +100,7 @@ class Guarded {
         from.check<T>(batched_, batch, stream_.stack().inputs());
         to.check<T>(batched_, batch, stream_.stack().outputs());
         const Turn turn(busy_);
-        T* const y = static_cast<T*>(to.data());
+        T* const y = to.data<T>();
         if (release_) {
             nb::gil_scoped_release released;
             stream_.timestep(from.rows(batched_), y);
@@ -115,14 +118,14 @@ class Guarded {
         const Buffer to(out, "state", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
         to.check<T>(batched_, stream_.batch(), units(layer, index));
         const Turn turn(busy_);
-        stream_.read(layer, index, static_cast<T*>(to.data()));
+        stream_.read(layer, index, to.data<T>());
     }
 
     void write(size_t layer, size_t index, nb::handle array) {
         const Buffer from(array, "state", PyBUF_C_CONTIGUOUS);
         from.check<T>(batched_, stream_.batch(), units(layer, index));
         const Turn turn(busy_);
-        stream_.write(layer, index, static_cast<const T*>(from.data()));
+        stream_.write(layer, index, from.data<const T>());
     }
 
   private:
