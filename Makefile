@@ -1,15 +1,17 @@
 # make demo    watch a network learn to finish sentences, about two minutes
 # make test    lint, types and the whole suite
 # make check   the fast gate alone: lint, types, quick tests
+# make bench   elman beside its peers, about nine minutes; SUITE=training for one, QUICK=1 for a look
 # make sanitize  the native core under the sanitisers of the compiler
 # make install .venv with everything, and nothing else
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PEERS := .venv/.peers
 CORE := $(shell find csrc tests/core -name "*.h" -o -name "*.cpp")
 
-.PHONY: install demo check lint test test-slow sanitize clean
+.PHONY: install demo check lint test test-slow bench sanitize clean
 
 install: $(INSTALLED)
 
@@ -44,6 +46,17 @@ test-slow: $(INSTALLED)
 
 sanitize: $(INSTALLED)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/core/sanitize.sh
+
+# The peers come from the extra "bench"; one that cannot be had is named as absent.
+EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"])
+
+$(PEERS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		$$($(BIN)/python -c '$(EXTRA)') && touch $@
+
+bench: $(INSTALLED)
+	-@$(MAKE) --no-print-directory $(PEERS)
+	$(BIN)/python -m benchmarks $(SUITE) $(if $(QUICK),--quick)
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,7 +11,6 @@ import argparse
 import importlib.util
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,50 +60,15 @@ def torch_cell(cell: str, size: int, weights: dict[str, Array]) -> Step:
 
 
 def onnxruntime(cell: str, size: int, weights: dict[str, Array]) -> Step:
-    import onnx
-    import onnxruntime as ort
-    from onnx import TensorProto, helper, numpy_helper
+    from benchmarks.onnx_peer import STATES, session
 
-    order = {"lstm": [0, 3, 1, 2], "gru": [1, 0, 2], "elman": [0]}[cell]  # of ONNX: iofc, zrh
-
-    def blocks(name: str) -> Array:
-        parts = np.split(weights[name], len(order))
-        return np.concatenate([parts[i] for i in order])[None]
-
-    bias = np.concatenate([blocks("bias_ih_l0"), blocks("bias_hh_l0")], axis=1)
-    constants = {"W": blocks("weight_ih_l0"), "R": blocks("weight_hh_l0"), "B": bias}
-    states = ["h", "c"] if cell == "lstm" else ["h"]
-    kind = {"lstm": "LSTM", "gru": "GRU", "elman": "RNN"}[cell]
-    extra = {"linear_before_reset": 1} if cell == "gru" else {}
-    node = helper.make_node(
-        kind,
-        ["x", "W", "R", "B", "", *states],
-        ["y", *(f"{s}_next" for s in states)],
-        hidden_size=size,
-        **extra,
-    )
-
-    def described(name: str, shape: list[int]) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-    graph = helper.make_graph(
-        [node],
-        "timestep",
-        [described(name, [1, 1, size]) for name in ("x", *states)],
-        [described("y", [1, 1, 1, size]), *(described(f"{s}_next", [1, 1, size]) for s in states)],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "timestep.onnx"
-        onnx.save(model, path)
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = torch.get_num_threads()
-        session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    plain = {name.removesuffix("_l0"): w for name, w in weights.items()}
+    made = session(cell, plain, torch.get_num_threads())
+    states = STATES[cell]
     feed = {name: np.zeros((1, 1, size), dtype="float32") for name in states}
 
     def step(x: Array) -> Array:
-        y, *after = session.run(None, {"x": x.reshape(1, 1, -1), **feed})
+        y, *after = made.run(None, {"x": x.reshape(1, 1, -1), **feed})
         feed.update(zip(states, after, strict=True))
         return y.reshape(-1)
 
@@ -208,4 +172,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # the folder that holds benchmarks/
     sys.exit(main())

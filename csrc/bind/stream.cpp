@@ -48,16 +48,40 @@ class Buffer {
     // Throws unless the elements are T and the shape is (batch, size), or (size,) without a batch.
     template <class T>
     void check(bool batched, size_t batch, size_t size) const {
-        const char* wanted = sizeof(T) == 4 ? "f" : "d";
-        if (view_.format == nullptr || std::string_view(view_.format) != wanted)
-            throw std::invalid_argument(
-                std::string(name_) + " must be " + (sizeof(T) == 4 ? "float32" : "float64") +
-                ", found an array of format '" +
-                std::string(view_.format ? view_.format : "B").substr(0, 20) +
-                "'; convert it with astype");
+        check_format(sizeof(T) == 4 ? "float32" : "float64", sizeof(T) == 4 ? "f" : "d");
         const Py_ssize_t shape[2] = {Py_ssize_t(batch), Py_ssize_t(size)};
-        const Py_ssize_t* expected = batched ? shape : shape + 1;
-        const int dimensions = batched ? 2 : 1;
+        check_shape(batched ? shape : shape + 1, batched ? 2 : 1);
+    }
+
+    // Throws unless the elements are ids and the shape is (batch,), or () without a batch. Returns
+    // their size.
+    size_t check_ids(bool batched, size_t batch) const {
+        check_format("int64 or int32", "ilq");
+        const Py_ssize_t shape[1] = {Py_ssize_t(batch)};
+        check_shape(shape, batched ? 1 : 0);
+        return static_cast<size_t>(view_.itemsize);
+    }
+
+    Rows rows(bool batched, bool ids = false) const {
+        const int row = batched ? 0 : -1, element = ids ? -1 : row + 1;
+        return {static_cast<const char*>(view_.buf), row < 0 ? 0 : view_.strides[row],
+                element < 0 ? 0 : view_.strides[element]};
+    }
+    template <class T>
+    T* data() const {
+        return aligned(static_cast<T*>(view_.buf), name_);
+    }
+
+  private:
+    void check_format(const char* type, const char* letters) const {
+        const std::string_view found = view_.format ? view_.format : "B";
+        if (found.size() != 1 || std::string_view(letters).find(found) == std::string_view::npos)
+            throw std::invalid_argument(
+                std::string(name_) + " must be " + type + ", found an array of format '" +
+                std::string(found.substr(0, 20)) + "'; convert it with astype");
+    }
+
+    void check_shape(const Py_ssize_t* expected, int dimensions) const {
         bool fits = view_.ndim == dimensions;
         for (int i = 0; fits && i < dimensions; ++i) fits = view_.shape[i] == expected[i];
         if (!fits)
@@ -66,16 +90,6 @@ class Buffer {
                                         shape_of(view_.shape, view_.ndim));
     }
 
-    Rows rows(bool batched) const {
-        return {static_cast<const char*>(view_.buf), batched ? view_.strides[0] : 0,
-                view_.strides[batched ? 1 : 0]};
-    }
-    template <class T>
-    T* data() const {
-        return aligned(static_cast<T*>(view_.buf), name_);
-    }
-
-  private:
     static std::string type_name(nb::handle array) {
         return nb::cast<std::string>(array.type().attr("__name__"));
     }
@@ -95,18 +109,22 @@ class Guarded {
 
     void timestep(nb::handle x, nb::handle out) {
         const size_t batch = stream_.batch();
-        const Buffer from(x, "x", PyBUF_STRIDES),
-            to(out, "out", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
-        from.check<T>(batched_, batch, stream_.stack().inputs());
+        const bool ids = stream_.stack().tokens != 0;
+        const Buffer to(out, "out", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
         to.check<T>(batched_, batch, stream_.stack().outputs());
-        const Turn turn(busy_);
         T* const y = to.data<T>();
-        if (release_) {
-            nb::gil_scoped_release released;
-            stream_.timestep(from.rows(batched_), y);
-        } else {
-            stream_.timestep(from.rows(batched_), y);
+        if (ids && !batched_ && PyLong_CheckExact(x.ptr())) {
+            const int64_t id = PyLong_AsLongLong(x.ptr());
+            if (id == -1 && PyErr_Occurred()) PyErr_Clear();  // too large, as refused as -1
+            return run({reinterpret_cast<const char*>(&id), 0, 0}, sizeof id, y);
         }
+        const Buffer from(x, "x", PyBUF_STRIDES);
+        size_t bytes = 0;
+        if (ids)
+            bytes = from.check_ids(batched_, batch);
+        else
+            from.check<T>(batched_, batch, stream_.stack().inputs());
+        run(from.rows(batched_, ids), bytes, y);
     }
 
     void reset() {
@@ -116,19 +134,30 @@ class Guarded {
 
     void read(size_t layer, size_t index, nb::handle out) const {
         const Buffer to(out, "state", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
-        to.check<T>(batched_, stream_.batch(), units(layer, index));
+        to.check<T>(batched_, stream_.batch(), size(layer, index));
         const Turn turn(busy_);
-        stream_.read(layer, index, to.data<T>());
+        stream_.read(at(layer), index, to.data<T>());
     }
 
     void write(size_t layer, size_t index, nb::handle array) {
         const Buffer from(array, "state", PyBUF_C_CONTIGUOUS);
-        from.check<T>(batched_, stream_.batch(), units(layer, index));
+        from.check<T>(batched_, stream_.batch(), size(layer, index));
         const Turn turn(busy_);
-        stream_.write(layer, index, from.data<const T>());
+        stream_.write(at(layer), index, from.data<const T>());
     }
 
   private:
+    // `bytes` of an id, or 0 for numbers.
+    void run(Rows x, size_t bytes, T* y) {
+        const Turn turn(busy_);
+        const auto step = [&] {
+            bytes ? stream_.timestep_ids(x, bytes, y) : stream_.timestep(x, y);
+        };
+        if (!release_) return step();
+        nb::gil_scoped_release released;
+        step();
+    }
+
     struct Turn {
         explicit Turn(std::atomic<bool>& flag) : busy(flag) {
             if (busy.exchange(true, std::memory_order_acquire))
@@ -152,10 +181,14 @@ class Guarded {
         return batch;
     }
 
-    size_t units(size_t layer, size_t index) const {
+    // Of the recurrent layers, the first is number 0.
+    size_t at(size_t layer) const { return layer + (stream_.stack().layers[0].order == 0); }
+
+    size_t size(size_t layer, size_t index) const {
+        layer = at(layer);
         if (layer >= stream_.stack().layers.size() || index >= stream_.states(layer))
             throw std::invalid_argument("there is no such state");
-        return stream_.stack().layers[layer].units;
+        return stream_.size(layer, index);
     }
 
     Stream<T> stream_;

@@ -6,7 +6,7 @@
 namespace elman::ELMAN_ISA {
 
 struct ElmanCell {
-    static constexpr int gates = 1, rows = 8;
+    static constexpr int gates = 1;
 
     template <class T>
     static ELMAN_INLINE void step(const Layer<T>& layer, size_t, const Vec<T>* a, const Vec<T>* u,

@@ -6,7 +6,7 @@
 namespace elman::ELMAN_ISA {
 
 struct GruCell {
-    static constexpr int gates = 3, rows = 3;  // r z n
+    static constexpr int gates = 3;  // r z n
 
     template <class T>
     static ELMAN_INLINE void step(const Layer<T>& layer, size_t, const Vec<T>* a, const Vec<T>* u,

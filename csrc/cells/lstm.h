@@ -6,7 +6,7 @@
 namespace elman::ELMAN_ISA {
 
 struct LstmCell {
-    static constexpr int gates = 4, rows = 3;  // i f g o
+    static constexpr int gates = 4;  // i f g o
 
     template <class T>
     static ELMAN_INLINE void step(const Layer<T>& layer, size_t panel, const Vec<T>* a,

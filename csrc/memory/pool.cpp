@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -13,7 +14,7 @@
 namespace elman {
 namespace {
 
-constexpr size_t huge_page = size_t(2) << 20;
+constexpr size_t huge_page = size_t(2) << 20, page = 4096;
 constexpr size_t most_kept = size_t(512) << 20;
 constexpr size_t most_blocks = 256;  // they are searched one by one
 
@@ -28,6 +29,7 @@ constexpr bool exact = false;
 
 // Stands before each block; as large as a cache line, so that the block starts on one.
 struct alignas(64) Header {
+    void* start;  // of what the system gave
     size_t size;  // of header and block
 };
 
@@ -62,12 +64,16 @@ Header* find(Kept& in, size_t size) {
 
 Header* make(size_t size) {
     const size_t border = size >= huge_page ? huge_page : 64;
-    void* made = nullptr;
-    if (posix_memalign(&made, border, size) != 0) throw std::bad_alloc();
+    // Blocks on the same border of a page would have to wait for one another's writes: the
+    // processor compares the last twelve bits of addresses first.
+    static std::atomic<size_t> colour = 0;
+    void* start = nullptr;
+    if (posix_memalign(&start, border, exact ? size : size + page) != 0) throw std::bad_alloc();
 #if defined(__linux__)
-    if (border == huge_page) madvise(made, size, MADV_HUGEPAGE);
+    if (border == huge_page) madvise(start, size, MADV_HUGEPAGE);
 #endif
-    return new (made) Header{size};
+    char* const at = static_cast<char*>(start) + (exact ? 0 : colour++ % 16 * 64);
+    return new (at) Header{start, size};
 }
 
 // A fork must not leave the child a lock whose holder it does not have.
@@ -79,7 +85,7 @@ Header* make(size_t size) {
 void* take_memory(size_t bytes) {
     if (bytes > size_t(1) << 46) throw std::bad_alloc();
     const size_t wanted = bytes + sizeof(Header);
-    const size_t border = wanted >= huge_page ? huge_page : 4096;
+    const size_t border = wanted >= huge_page ? huge_page : page;
     const size_t size = exact ? wanted : (wanted + border - 1) / border * border;
     Kept& all = kept();
     Header* header;
@@ -97,14 +103,14 @@ void* take_memory(size_t bytes) {
 void return_memory(void* block) noexcept {
     if (!block) return;
     Header* const header = static_cast<Header*>(block) - 1;
-    if (exact || header->size > most_kept) return std::free(header);
+    if (exact || header->size > most_kept) return std::free(header->start);
     Kept& all = kept();
     const std::lock_guard<std::mutex> lock(all.mutex);
     all.blocks.push_back(header);
     all.bytes += header->size;
     while (all.bytes > most_kept || all.blocks.size() > most_blocks) {
         all.bytes -= all.blocks.front()->size;
-        std::free(all.blocks.front());
+        std::free(all.blocks.front()->start);
         all.blocks.erase(all.blocks.begin());
     }
 }
@@ -119,7 +125,7 @@ size_t release_memory() {
     Kept& all = kept();
     const std::lock_guard<std::mutex> lock(all.mutex);
     const size_t bytes = all.bytes;
-    for (Header* each : all.blocks) std::free(each);
+    for (Header* each : all.blocks) std::free(each->start);
     all.blocks.clear();
     all.bytes = 0;
     return bytes;

@@ -15,6 +15,9 @@ extern const Kernels table;
 namespace avx512 {
 extern const Kernels table;
 }
+namespace avx512vnni {
+extern const Kernels table;
+}
 #endif
 
 namespace {
@@ -30,6 +33,8 @@ std::vector<const Kernels*> available() {
             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
             found.push_back(&avx512::table);
     }
+    if (found.back() == &avx512::table && __builtin_cpu_supports("avx512vnni"))
+        found.push_back(&avx512vnni::table);
 #endif
     return found;
 }

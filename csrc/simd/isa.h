@@ -15,6 +15,7 @@ namespace elman {
 struct Kernels {
     const char* name;
     size_t vector_bytes;
+    size_t int8_group;  // how many inputs one instruction takes where weights have 8 bits
 
     // One timestep of one layer, by the format of its weights.
     void (*step_float32)(const Layer<float>&, const Frame<float>&);

@@ -3,11 +3,13 @@
 // Hidden units go in panels of as many as a vector has lanes; the last panel is filled up with
 // units whose weights are zero, and whose state therefore stays zero. In every array of a layer the
 // order is [panel][gate][lane], so that all gates of a unit meet in registers at the same time.
+// Where there is one gate, a panel may hold `wide` vectors of units instead.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -57,20 +59,22 @@ struct Layer {
     Cell cell;
     Format format;
     bool relu = false;
-    size_t order = 1;
-    size_t inputs = 0, units = 0;
-    size_t gates = 0, panels = 0;
+    size_t order = 1;                           // 0: a dense layer, h = W x + b, without a state
+    size_t inputs = 0, units = 0, outputs = 0;  // of x, c and h; h is smaller after a projection
+    size_t gates = 0, wide = 1, panels = 0;
     T keep_h = 0, keep_c = 0;  // zoneout: the share of the old state that stays
 
     // [panel][segment][group][gate][lane][member]: segment 0 is x, segment j is h_{t-j}; a group is
-    // one element of the input, or two where the format takes them in pairs.
+    // as many elements of the input as the format takes at once. A group of 4 needs what
+    // Int8::whole says, 32 bits for each [gate][lane], before each segment.
     Array<std::byte> weights;
     Array<T> scale_ih, scale_hh;  // int8: what one step of a row is worth
     Array<T> bias_ih, bias_hh;
-    Array<T> gain_ih, gain_hh;      // layer normalisation, [panel][gate][lane]
-    Array<T> gain_c, bias_c, real;  // [panel][lane]; `real` is 0 in the filled-up units, else 1
-    Array<T> peephole;              // [panel][i f o][lane]
-    Array<T> initial_h, initial_c;  // [order][padded(units)], [padded(units)]
+    Array<T> gain_ih, gain_hh;          // layer normalisation, [panel][gate][lane]
+    Array<T> gain_c, bias_c, real;      // [panel][lane]; `real` is 0 in the filled-up units, else 1
+    Array<T> peephole;                  // [panel][i f o][lane]
+    Array<T> initial_h, initial_c;      // [order][padded(outputs)], [padded(units)]
+    std::unique_ptr<Layer> projection;  // a dense layer from what the LSTM gives to h
 };
 
 constexpr size_t max_order = 64;
@@ -82,14 +86,17 @@ struct Frame {
     const T* x;
     size_t x_stride;
     const T* past[max_order];  // h_{t-1}, h_{t-2} ..
-    T* h;                      // h_t
+    size_t past_stride;
+    T* h;  // h_t
     T* c;
-    size_t stride;  // of past, h and c
-    // Scratch: a_t and u_t, the LSTM's c_t and o_t, and the input of int8 as whole numbers.
+    size_t stride;  // of h and c
+    // Scratch: a_t and u_t, the LSTM's c_t and o_t, and the input in 16 bits where the weights have
+    // fewer than 32.
     T *a, *u, *seen, *gate;
     size_t part_stride;  // of a and u
-    int16_t* codes;      // [segment][batch][..]
+    uint16_t* codes;     // [segment][batch][..]
     float* code_scale;   // [segment][batch]
+    bool backwards;      // through the panels
 };
 
 }  // namespace elman

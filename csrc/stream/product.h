@@ -9,20 +9,19 @@
 #include <immintrin.h>
 #endif
 
-#include "simd/vector.h"
-#include "stream/layer.h"
+#include "stream/codes.h"
 
 namespace elman::ELMAN_ISA {
 
 // A format says what is stored, what it is multiplied with, and how one vector of units takes one
-// group of inputs.
+// group of inputs; also, how many accumulators that needs.
 template <class Real>
 struct Plain {
     using T = Real;
     using Stored = Real;
     using Operand = Real;
     using Sum = Vec<Real>;
-    static constexpr size_t group = 1;
+    static constexpr size_t group = 1, chains = 1;
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
         sum += load<T>(w) * broadcast<T>(x[0]);
     }
@@ -33,24 +32,59 @@ struct BFloat16 {
     using Stored = uint16_t;
     using Operand = float;
     using Sum = Vec<float>;
-    static constexpr size_t group = 2;
-    // A bfloat16 is the upper half of a float: of a pair, the first is shifted up, the second
-    // masked.
+    static constexpr size_t group = 2, chains = 1;
+    // A bfloat16 is the upper half of a float. Of a pair, the first is shifted up; the second is
+    // read with the first below it, and pack() chose it so that this is its nearest value.
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
         Vec<uint32_t> pair;
         __builtin_memcpy(&pair, w, sizeof pair);
+#if defined(__AVX512F__)
+        asm("" : "+v"(pair));  // else GCC reads it twice, and reading is what takes time
+#endif
         sum += (Vec<float>)(pair << 16) * broadcast<float>(x[0]);
-        sum += (Vec<float>)(pair & 0xFFFF0000u) * broadcast<float>(x[1]);
+        sum += (Vec<float>)pair * broadcast<float>(x[1]);
     }
 };
 
+// Weights of 8 bits times inputs of 16, summed exactly in 32.
+#if defined(__AVX512VNNI__)
+// The instruction takes four unsigned inputs of 8 bits: once the upper halves, once the lower ones.
+// To be unsigned they are larger by 2^15, and the sums by 2^15 times the sum of the weights, which
+// pack() left before them. Beyond 32 bits everything wraps around, and back.
+struct Int8 {
+    struct Sum {
+        Vec<int32_t> upper, lower;
+        ELMAN_INLINE void operator+=(const Sum& other) {
+            upper += other.upper;
+            lower += other.lower;
+        }
+    };
+    using T = float;
+    using Stored = int8_t;
+    using Operand = uint16_t;
+    static constexpr size_t group = 4, chains = 2;
+    static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
+        int32_t upper, lower;
+        __builtin_memcpy(&upper, x, sizeof upper);
+        __builtin_memcpy(&lower, x + 2, sizeof lower);
+        const __m512i weights = _mm512_loadu_si512(w);
+        sum.upper = (Vec<int32_t>)_mm512_dpbusd_epi32((__m512i)sum.upper, _mm512_set1_epi32(upper),
+                                                      weights);
+        sum.lower = (Vec<int32_t>)_mm512_dpbusd_epi32((__m512i)sum.lower, _mm512_set1_epi32(lower),
+                                                      weights);
+    }
+    static ELMAN_INLINE Vec<int32_t> whole(const Sum& sum, const Stored* head) {
+        Vec<uint32_t> excess;
+        __builtin_memcpy(&excess, head, sizeof excess);
+        return (Vec<int32_t>)(((Vec<uint32_t>)sum.upper << 8) + (Vec<uint32_t>)sum.lower + excess);
+    }
+#else
 struct Int8 {
     using T = float;
     using Stored = int8_t;
-    using Operand = int16_t;
+    using Operand = uint16_t;
     using Sum = Vec<int32_t>;
-    static constexpr size_t group = 2;
-    // Weights of 8 bits times inputs of 16, summed exactly in 32.
+    static constexpr size_t group = 2, chains = 1;
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
         int32_t both;
         __builtin_memcpy(&both, x, sizeof both);
@@ -62,13 +96,18 @@ struct Int8 {
         const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w));
         sum += (Sum)_mm256_madd_epi16(_mm256_cvtepi8_epi16(narrow), (__m256i)inputs);
 #else
-        typedef int8_t Narrow __attribute__((vector_size(2 * lanes<float>)));
+        typedef int8_t Bytes __attribute__((vector_size(2 * lanes<float>)));
         typedef int16_t Wide __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
-        Narrow narrow;
+        Bytes narrow;
         __builtin_memcpy(&narrow, w, sizeof narrow);
         const Vec<int32_t> pair = (Vec<int32_t>)__builtin_convertvector(narrow, Wide);
         sum += (pair << 16 >> 16) * (inputs << 16 >> 16) + (pair >> 16) * (inputs >> 16);
 #endif
+    }
+    static ELMAN_INLINE Vec<int32_t> whole(const Sum& sum, const Stored*) { return sum; }
+#endif
+    static float encode(const float* row, size_t n, Operand* codes) {
+        return ELMAN_ISA::encode<group>(row, n, codes);
     }
 };
 
@@ -90,7 +129,7 @@ ELMAN_INLINE void multiply(const typename F::Stored* w, size_t groups, const typ
         for (int s = 0; s < split; ++s)
 #pragma GCC unroll 4
             for (int g = 0; g < G; ++g)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
                 for (int r = 0; r < R; ++r)
                     F::add(parts[s][r][g], w + (s * G + g) * vector,
                            x + r * stride + (j + s) * F::group);
@@ -98,10 +137,10 @@ ELMAN_INLINE void multiply(const typename F::Stored* w, size_t groups, const typ
     for (; j < groups; ++j, w += G * vector)
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
             for (int r = 0; r < R; ++r)
                 F::add(parts[0][r][g], w + g * vector, x + r * stride + j * F::group);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) {

@@ -7,27 +7,48 @@
 #include "cells/elman.h"
 #include "cells/gru.h"
 #include "cells/lstm.h"
-#include "stream/codes.h"
 #include "stream/product.h"
 
 namespace elman::ELMAN_ISA {
 
-template <class F, class C>
+// As many rows as leave room for the weights of one group or for one input of each row, whichever
+// is fewer, beside the accumulators.
+constexpr int rows_of_tile(int vectors, int chains) {
+    constexpr int registers = ELMAN_VECTOR_BYTES == 64 ? 32 : 16;
+    int rows = 1;
+    while (rows < 8) {
+        const int more = rows + 1, beside = (more < vectors ? more : vectors) + chains;
+        if (more * vectors * chains + beside > registers) break;
+        rows = more;
+    }
+    return rows;
+}
+
+// What the gates of this many rows need stays in the cache until they are finished.
+constexpr size_t rows_at_once = 48;
+
+// W: see Layer::wide.
+template <class F, class C, int W = 1>
 struct Step {
     using T = typename F::T;
-    static constexpr int G = C::gates;
+    static constexpr int G = C::gates * W;
     static constexpr size_t L = lanes<T>;
     static constexpr bool coded = sizeof(typename F::Operand) == 2;
+    static constexpr bool scaled = sizeof(typename F::Stored) == 1;
+    static constexpr size_t head = F::group == 4 ? G * L * 4 : 0;
 
     const Layer<T>& layer;
     const Frame<T>& frame;
     const bool norm = layer.gain_ih.size() != 0;
-    const size_t code_stride = padded(layer.inputs > layer.units ? layer.inputs : layer.units);
+    const size_t code_stride = padded(layer.inputs > layer.outputs ? layer.inputs : layer.outputs);
+    const size_t vectors = (layer.units + L - 1) / L;  // of units; the last panel may have more
 
-    size_t size_of(size_t segment) const { return segment ? layer.units : layer.inputs; }
+    size_t size_of(size_t segment) const { return segment ? layer.outputs : layer.inputs; }
+
+    size_t stride_of(size_t segment) const { return segment ? frame.past_stride : frame.x_stride; }
 
     const T* row_of(size_t segment, size_t b) const {
-        return segment ? frame.past[segment - 1] + b * frame.stride : frame.x + b * frame.x_stride;
+        return (segment ? frame.past[segment - 1] : frame.x) + b * stride_of(segment);
     }
 
     // Adds the products of segments [first, last) to total, and moves w behind their weights.
@@ -35,30 +56,31 @@ struct Step {
     ELMAN_INLINE void add_segments(size_t first, size_t last, size_t b, const T* scale,
                                    const typename F::Stored*& w, Vec<T> (&total)[R][G]) const {
         for (size_t segment = first; segment < last; ++segment) {
-            const size_t groups = groups_in<F>(size_of(segment));
+            const size_t groups = groups_in<F>(size_of(segment)), row = segment * frame.batch + b;
             typename F::Sum sums[R][G];
-            if constexpr (coded) {
-                const size_t row = segment * frame.batch + b;
-                multiply<F, G, R>(w, groups, frame.codes + row * code_stride, code_stride, sums);
-                for (int r = 0; r < R; ++r)
-                    for (int g = 0; g < G; ++g)
-                        total[r][g] += __builtin_convertvector(sums[r][g], Vec<T>) *
-                                       (load<T>(scale + g * L) * frame.code_scale[row + r]);
-            } else {
-                const size_t stride = segment ? frame.stride : frame.x_stride;
-                multiply<F, G, R>(w, groups, row_of(segment, b), stride, sums);
-                for (int r = 0; r < R; ++r)
-                    for (int g = 0; g < G; ++g) total[r][g] += sums[r][g];
-            }
-            w += groups * G * L * F::group;
+            if constexpr (coded)
+                multiply<F, G, R>(w + head, groups, frame.codes + row * code_stride, code_stride,
+                                  sums);
+            else
+                multiply<F, G, R>(w, groups, row_of(segment, b), stride_of(segment), sums);
+            for (int r = 0; r < R; ++r)
+                for (int g = 0; g < G; ++g)
+                    if constexpr (scaled)
+                        total[r][g] +=
+                            __builtin_convertvector(F::whole(sums[r][g], w + g * L * 4), Vec<T>) *
+                            (load<T>(scale + g * L) * frame.code_scale[row + r]);
+                    else
+                        total[r][g] += sums[r][g];
+            w += head + groups * G * L * F::group;
         }
     }
 
     Place<T> place(size_t panel, size_t b) const {
         const size_t at = b * frame.stride + panel * L;
         const bool lstm = layer.cell == Cell::lstm;
-        return {frame.past[0] + at, frame.h + at, lstm ? frame.c + at : nullptr,
-                lstm ? frame.seen + at : nullptr, lstm ? frame.gate + at : nullptr};
+        const T* const old = layer.projection ? frame.h + at : row_of(1, b) + panel * L;
+        return {old, frame.h + at, lstm ? frame.c + at : nullptr, lstm ? frame.seen + at : nullptr,
+                lstm ? frame.gate + at : nullptr};
     }
 
     // a and u of one panel and R rows.
@@ -80,22 +102,31 @@ struct Step {
             }
     }
 
+    // Rows [b, last) of one panel, as many at once as can be, then half as many, and so on.
+    template <int R>
+    void tiles(const typename F::Stored* w, size_t panel, size_t b, size_t last) const {
+        for (; b + R <= last; b += R) tile<R>(w, panel, b);
+        constexpr int fewer = R > 4 ? 4 : R > 2 ? 2 : 1;
+        if constexpr (R > 1)
+            if (b < last) tiles<fewer>(w, panel, b, last);
+    }
+
     // Ba et al. (2016), equation 20, over the real units of v[panel][width][lane], in place.
     void normalise(T* v, size_t width, const T* gain, const T* shift) const {
-        const size_t vectors = layer.panels * width;
+        const size_t parts = vectors * width;
         const T count = static_cast<T>(layer.units * width);
         Vec<T> total{};
-        for (size_t i = 0; i < vectors; ++i) total += load<T>(v + i * L);
+        for (size_t i = 0; i < parts; ++i) total += load<T>(v + i * L);
         const T mean = sum<T>(total) / count;  // the filled-up units are 0
         Vec<T> squares{};
-        for (size_t i = 0; i < vectors; ++i) {
+        for (size_t i = 0; i < parts; ++i) {
             const Vec<T> centred =
                 (load<T>(v + i * L) - mean) * load<T>(layer.real.data() + i / width * L);
             squares += centred * centred;
             store<T>(v + i * L, centred);
         }
         const T inverse = 1 / __builtin_sqrt(sum<T>(squares) / count + T(1e-5));
-        for (size_t i = 0; i < vectors * L; i += L)
+        for (size_t i = 0; i < parts * L; i += L)
             store<T>(v + i, load<T>(v + i) * inverse * load<T>(gain + i) + load<T>(shift + i));
     }
 
@@ -107,15 +138,21 @@ struct Step {
             normalise(a, G, layer.gain_ih.data(), layer.bias_ih.data());
             normalise(u, G, layer.gain_hh.data(), layer.bias_hh.data());
         }
-        for (size_t panel = 0; panel < layer.panels; ++panel) {
-            Vec<T> a_t[G], u_t[G];
-            for (int g = 0; g < G; ++g) {
-                a_t[g] = load<T>(a + (panel * G + g) * L);
-                u_t[g] = load<T>(u + (panel * G + g) * L);
+        for (size_t i = 0; i < vectors; ++i) {
+            constexpr int gates = C::gates;
+            Vec<T> a_t[gates], u_t[gates];
+            for (int g = 0; g < gates; ++g) {
+                a_t[g] = load<T>(a + (i * gates + g) * L);
+                u_t[g] = load<T>(u + (i * gates + g) * L);
             }
-            C::template step<T>(layer, panel, a_t, u_t, place(panel, b));
+            if (gates == 1 && layer.order == 0) {
+                const Place<T> at = place(i, b);
+                store<T>(at.h, zoneout<T>(layer.keep_h, load<T>(at.h_old), a_t[0] + u_t[0]));
+            } else {
+                C::template step<T>(layer, i, a_t, u_t, place(i, b));
+            }
         }
-        if constexpr (G == 4) {
+        if constexpr (C::gates == 4) {
             if (norm) normalise(place(0, b).seen, 1, layer.gain_c.data(), layer.bias_c.data());
             for (size_t panel = 0; panel < layer.panels; ++panel) {
                 const Place<T> at = place(panel, b);
@@ -128,29 +165,45 @@ struct Step {
         for (size_t segment = 0; segment <= layer.order; ++segment)
             for (size_t b = 0; b < frame.batch; ++b) {
                 const size_t row = segment * frame.batch + b;
-                frame.code_scale[row] =
-                    encode(row_of(segment, b), size_of(segment), frame.codes + row * code_stride);
+                frame.code_scale[row] = F::encode(row_of(segment, b), size_of(segment),
+                                                  frame.codes + row * code_stride);
             }
+    }
+
+    // One row reads all weights, and mostly waits for them. Going through them once forwards and
+    // once backwards finds those in the cache that the last timestep read last.
+    void run_one(size_t panel_size) const {
+        const auto* w = reinterpret_cast<const typename F::Stored*>(layer.weights.data());
+        for (size_t i = 0; i < layer.panels; ++i) {
+            const size_t panel = frame.backwards ? layer.panels - 1 - i : i;
+            tile<1>(w + panel * panel_size, panel, 0);
+        }
+        finish(0);
     }
 
     void run() const {
         if constexpr (coded) encode_inputs();
-        const size_t groups = groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.units);
-        const auto* w = reinterpret_cast<const typename F::Stored*>(layer.weights.data());
-        for (size_t panel = 0; panel < layer.panels; ++panel) {
-            size_t b = 0;
-            for (; b + C::rows <= frame.batch; b += C::rows) tile<C::rows>(w, panel, b);
-            for (; b < frame.batch; ++b) tile<1>(w, panel, b);
-            w += groups * G * L * F::group;
+        const size_t groups =
+            groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.outputs);
+        const size_t panel_size = groups * G * L * F::group + (1 + layer.order) * head;
+        if (frame.batch == 1) return run_one(panel_size);
+        for (size_t first = 0; first < frame.batch; first += rows_at_once) {
+            const size_t some = frame.batch - first;
+            const size_t last = first + (some < rows_at_once ? some : rows_at_once);
+            const auto* w = reinterpret_cast<const typename F::Stored*>(layer.weights.data());
+            for (size_t panel = 0; panel < layer.panels; ++panel, w += panel_size)
+                tiles<rows_of_tile(G, F::chains)>(w, panel, first, last);
+            for (size_t b = first; b < last; ++b) finish(b);
         }
-        for (size_t b = 0; b < frame.batch; ++b) finish(b);
     }
 };
 
 template <class F>
 void step(const Layer<typename F::T>& layer, const Frame<typename F::T>& frame) {
     switch (layer.cell) {
-        case Cell::elman: return Step<F, ElmanCell>{layer, frame}.run();
+        case Cell::elman:
+            if (layer.wide == 4) return Step<F, ElmanCell, 4>{layer, frame}.run();
+            return Step<F, ElmanCell>{layer, frame}.run();
         case Cell::gru: return Step<F, GruCell>{layer, frame}.run();
         case Cell::lstm: return Step<F, LstmCell>{layer, frame}.run();
     }

@@ -3,14 +3,18 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <stdexcept>
+#include <string>
 
 namespace elman {
 
 template <class T>
 size_t Stack<T>::multiplications() const {
     size_t total = 0;
-    for (const Layer<T>& each : layers)
-        total += each.gates * each.units * (each.inputs + each.order * each.units);
+    for (const Layer<T>& each : layers) {
+        total += each.gates * each.units * (each.inputs + each.order * each.outputs);
+        if (each.projection) total += each.units * each.outputs;
+    }
     return total;
 }
 
@@ -21,15 +25,19 @@ Stream<T>::Stream(std::shared_ptr<const Stack<T>> stack, size_t batch)
         const size_t rows = batch * padded(layer.units);
         const bool lstm = layer.cell == Cell::lstm;
         Memory memory;
-        memory.h = Array<T>((layer.order + 1) * rows);
+        memory.h = Array<T>((layer.order + 1) * batch * padded(layer.outputs));
         if (lstm) memory.c = Array<T>(rows);
-        memory.a = Array<T>(batch * layer.bias_ih.size());
-        memory.u = Array<T>(batch * layer.bias_ih.size());
+        // A projection has fewer units, but its panels may be wider.
+        const size_t last = layer.projection ? layer.projection->bias_ih.size() : 0;
+        const size_t gates = batch * std::max(layer.bias_ih.size(), last);
+        memory.a = Array<T>(gates);
+        memory.u = Array<T>(gates);
+        if (layer.projection) memory.unprojected = Array<T>(rows);
         if (lstm) memory.seen = Array<T>(rows);
         if (lstm) memory.gate = Array<T>(rows);
-        if (layer.format == Format::int8) {
+        if (layer.format == Format::int8 || layer.format == Format::bfloat16) {
             const size_t segments = (layer.order + 1) * batch;
-            memory.codes = Array<int16_t>(segments * padded(std::max(layer.inputs, layer.units)));
+            memory.codes = Array<uint16_t>(segments * padded(std::max(layer.inputs, layer.units)));
             memory.code_scale = Array<float>(segments);
         }
         // What is read before it is written shall be seen.
@@ -46,7 +54,7 @@ T* Stream<T>::slot(size_t layer, size_t age) const {
     const Layer<T>& constant = stack_->layers[layer];
     Memory& memory = memory_[layer];
     const size_t index = (memory.newest + age) % (constant.order + 1);
-    return memory.h.data() + index * batch_ * padded(constant.units);
+    return memory.h.data() + index * batch_ * padded(constant.outputs);
 }
 
 template <class T>
@@ -64,30 +72,36 @@ template <class T>
 void Stream<T>::reset() {
     for (size_t layer = 0; layer < memory_.size(); ++layer) {
         const Layer<T>& constant = stack_->layers[layer];
-        const size_t row = padded(constant.units);
+        const size_t row = padded(constant.outputs), cells = padded(constant.units);
         for (size_t b = 0; b < batch_; ++b) {
             for (size_t j = 0; j < constant.order; ++j)
                 std::copy_n(constant.initial_h.data() + j * row, row, slot(layer, j) + b * row);
             if (constant.cell == Cell::lstm)
-                std::copy_n(constant.initial_c.data(), row, memory_[layer].c.data() + b * row);
-            std::fill_n(slot(layer, constant.order) + b * row, constant.units,
+                std::copy_n(constant.initial_c.data(), cells, memory_[layer].c.data() + b * cells);
+            std::fill_n(slot(layer, constant.order) + b * row, constant.outputs,
                         std::numeric_limits<T>::quiet_NaN());
         }
     }
 }
 
 template <class T>
+size_t Stream<T>::size(size_t layer, size_t index) const {
+    const Layer<T>& constant = stack_->layers[layer];
+    return index < constant.order ? constant.outputs : constant.units;
+}
+
+template <class T>
 void Stream<T>::read(size_t layer, size_t index, T* to) const {
-    const size_t units = stack_->layers[layer].units;
+    const size_t n = size(layer, index);
     for (size_t b = 0; b < batch_; ++b)
-        std::copy_n(state(layer, index) + b * padded(units), units, to + b * units);
+        std::copy_n(state(layer, index) + b * padded(n), n, to + b * n);
 }
 
 template <class T>
 void Stream<T>::write(size_t layer, size_t index, const T* from) {
-    const size_t units = stack_->layers[layer].units;
+    const size_t n = size(layer, index);
     for (size_t b = 0; b < batch_; ++b)
-        std::copy_n(from + b * units, units, state(layer, index) + b * padded(units));
+        std::copy_n(from + b * n, n, state(layer, index) + b * padded(n));
 }
 
 template <class T>
@@ -98,8 +112,10 @@ Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride) const {
     frame.batch = batch_;
     frame.x = x;
     frame.x_stride = x_stride;
-    for (size_t j = 0; j < constant.order; ++j) frame.past[j] = slot(layer, j);
-    frame.h = slot(layer, constant.order);
+    frame.past[0] = slot(layer, 0);
+    for (size_t j = 1; j < constant.order; ++j) frame.past[j] = slot(layer, j);
+    frame.past_stride = padded(constant.outputs);
+    frame.h = constant.projection ? memory.unprojected.data() : slot(layer, constant.order);
     frame.c = memory.c.data();
     frame.stride = padded(constant.units);
     frame.a = memory.a.data();
@@ -109,6 +125,7 @@ Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride) const {
     frame.part_stride = constant.bias_ih.size();
     frame.codes = memory.codes.data();
     frame.code_scale = memory.code_scale.data();
+    frame.backwards = memory.backwards;
     return frame;
 }
 
@@ -125,6 +142,36 @@ void Stream<double>::run(const Layer<double>& layer, const Frame<double>& frame)
     stack_->kernels.step_float64(layer, frame);
 }
 
+// From the LSTM's o * tanh(c) to h.
+template <class T>
+void Stream<T>::run_projection(const Layer<T>& layer, Frame<T> frame, T* h) const {
+    frame.x = frame.h;
+    frame.x_stride = frame.stride;
+    frame.h = h;
+    frame.stride = padded(layer.outputs);
+    frame.part_stride = layer.bias_ih.size();
+    run(layer, frame);
+}
+
+template <class T>
+void Stream<T>::run_all(T* y) {
+    const T* input = x_.data();
+    size_t stride = padded(stack_->inputs());
+    for (size_t layer = 0; layer < memory_.size(); ++layer) {
+        const Layer<T>& constant = stack_->layers[layer];
+        const Frame<T> now = frame(layer, input, stride);
+        run(constant, now);
+        if (constant.projection)
+            run_projection(*constant.projection, now, slot(layer, constant.order));
+        memory_[layer].newest = (memory_[layer].newest + constant.order) % (constant.order + 1);
+        memory_[layer].backwards = !memory_[layer].backwards;
+        input = slot(layer, 0);
+        stride = padded(constant.outputs);
+    }
+    for (size_t b = 0; b < batch_; ++b)
+        std::memcpy(y + b * stack_->outputs(), input + b * stride, stack_->outputs() * sizeof(T));
+}
+
 template <class T>
 void Stream<T>::timestep(Rows x, T* y) {
     const size_t inputs = stack_->inputs(), row = padded(inputs);
@@ -136,17 +183,29 @@ void Stream<T>::timestep(Rows x, T* y) {
             for (size_t j = 0; j < inputs; ++j, from += x.element)
                 std::memcpy(&x_[b * row + j], from, sizeof(T));
     }
-    const T* input = x_.data();
-    size_t stride = row;
-    for (size_t layer = 0; layer < memory_.size(); ++layer) {
-        const Layer<T>& constant = stack_->layers[layer];
-        run(constant, frame(layer, input, stride));
-        memory_[layer].newest = (memory_[layer].newest + constant.order) % (constant.order + 1);
-        input = slot(layer, 0);
-        stride = padded(constant.units);
+    run_all(y);
+}
+
+template <class T>
+void Stream<T>::timestep_ids(Rows ids, size_t bytes, T* y) {
+    const size_t inputs = stack_->inputs();
+    for (size_t b = 0; b < batch_; ++b) {
+        const char* const from = ids.data + static_cast<ptrdiff_t>(b) * ids.row;
+        int32_t narrow;
+        int64_t id;
+        std::memcpy(&narrow, from, sizeof narrow);
+        if (bytes == sizeof id)
+            std::memcpy(&id, from, sizeof id);
+        else
+            id = narrow;
+        if (id < 0 || static_cast<uint64_t>(id) >= stack_->tokens)
+            throw std::invalid_argument("x must hold ids from 0 to " +
+                                        std::to_string(stack_->tokens - 1) + ", found " +
+                                        std::to_string(id));
+        const T* const found = stack_->embedding.data() + static_cast<size_t>(id) * inputs;
+        std::copy_n(found, inputs, &x_[b * padded(inputs)]);
     }
-    for (size_t b = 0; b < batch_; ++b)
-        std::memcpy(y + b * stack_->outputs(), input + b * stride, stack_->outputs() * sizeof(T));
+    run_all(y);
 }
 
 template struct Stack<float>;

@@ -20,8 +20,11 @@ struct Stack {
     std::vector<Layer<T>> layers;
     mutable bool in_use = false;  // layers are added before the first stream, and not after
 
+    Array<T> embedding;  // [tokens][inputs]; with it, the input is an id
+    size_t tokens = 0;
+
     size_t inputs() const { return layers.front().inputs; }
-    size_t outputs() const { return layers.back().units; }
+    size_t outputs() const { return layers.back().outputs; }
     size_t multiplications() const;  // of one timestep of one stream
 };
 
@@ -37,16 +40,19 @@ class Stream {
     // `batch` streams in step. The state is the initial one.
     Stream(std::shared_ptr<const Stack<T>> stack, size_t batch);
 
-    // x (batch, inputs) -> y (batch, outputs), contiguous. They may overlap.
+    // x (batch, inputs), or (batch,) ids of 4 or 8 bytes -> y (batch, outputs), contiguous. They
+    // may overlap. Throws std::invalid_argument for an id that is not in the embedding.
     void timestep(Rows x, T* y);
+    void timestep_ids(Rows ids, size_t bytes, T* y);
 
     // The state of every layer becomes the initial one.
     void reset();
 
-    // State `index` of a layer, (batch, units): h, h2 .. hk, then c.
+    // State `index` of a layer, (batch, size): h, h2 .. hk, then c.
     void read(size_t layer, size_t index, T* to) const;
     void write(size_t layer, size_t index, const T* from);
     size_t states(size_t layer) const;
+    size_t size(size_t layer, size_t index) const;  // of one row
 
     const Stack<T>& stack() const { return *stack_; }
     size_t batch() const { return batch_; }
@@ -55,8 +61,10 @@ class Stream {
     struct Memory {
         Array<T> h;  // a ring of order + 1 slots: the past, and the one that is written
         size_t newest = 0;
+        bool backwards = false;
         Array<T> c, a, u, seen, gate;
-        Array<int16_t> codes;
+        Array<T> unprojected;
+        Array<uint16_t> codes;
         Array<float> code_scale;
     };
 
@@ -64,6 +72,8 @@ class Stream {
     T* state(size_t layer, size_t index) const;
     Frame<T> frame(size_t layer, const T* x, size_t x_stride) const;
     void run(const Layer<T>& layer, const Frame<T>& frame) const;
+    void run_projection(const Layer<T>& layer, Frame<T> frame, T* h) const;
+    void run_all(T* y);
 
     std::shared_ptr<const Stack<T>> stack_;
     size_t batch_;

@@ -25,10 +25,10 @@ void apply(Function function, const T* in, T* out, size_t n) {
 
 extern const Kernels table;
 const Kernels table = {
-    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, step<Plain<float>>,
-    step<BFloat16>,        step<Int8>,         step<Plain<double>>,
-    forward<float>,        forward<double>,    backward<float>,
-    backward<double>,      apply<float>,       apply<double>,
+    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, Int8::group,         step<Plain<float>>,
+    step<BFloat16>,        step<Int8>,         step<Plain<double>>, forward<float>,
+    forward<double>,       backward<float>,    backward<double>,    apply<float>,
+    apply<double>,
 };
 
 }  // namespace elman::ELMAN_ISA

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from elman.reference import build
+from elman.runtime.rounding import rounded
 from elman.spec import LayerSpec, suffix
 
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -22,10 +23,17 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm-norm": ("lstm", {"layer_norm": True}),
     "lstm-norm-no_bias": ("lstm", {"layer_norm": True, "bias": False}),
     "lstm-zoneout": ("lstm", {"zoneout": (0.3, 0.1)}),
+    "lstm-projection": ("lstm", {"proj_size": 5}),
     "lstm-learned": ("lstm", {"learn_initial_state": True}),
     "lstm-all": (
         "lstm",
-        {"peephole": True, "layer_norm": True, "learn_initial_state": True, "zoneout": (0.3, 0.1)},
+        {
+            "peephole": True,
+            "layer_norm": True,
+            "learn_initial_state": True,
+            "zoneout": (0.3, 0.1),
+            "proj_size": 17,
+        },
     ),
 }
 
@@ -49,13 +57,23 @@ class Network:
         self.keep = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)
         self.specs = []
         for layer in range(self.layers):
-            size = self.units if layer else self.inputs
+            size = self.specs[-1].output_size if layer else self.inputs
             spec = LayerSpec(self.cell, size, self.units, **given)
             self.specs.append(spec)
             for name, shape in spec.parameter_shapes.items():
                 spread = 1 / np.sqrt(shape[-1]) if name.startswith("weight") else 0.5
                 value = spread * rng.standard_normal(shape) + (1.0 if "norm_" in name else 0.0)
                 self.arrays[name + suffix(layer)] = value.astype(np.float32)
+
+    def kept(self, weights: str) -> dict[str, Any]:
+        """The arrays as the format ``weights`` keeps them."""
+        order = self.options.get("order", 1)
+        return {
+            name: rounded(array, weights, order if name.startswith("weight_hh") else 1)
+            if name.startswith("weight")
+            else array
+            for name, array in self.arrays.items()
+        }
 
     @property
     def stream_options(self) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from runtime.networks import OPTIONS, Network
 
 from elman.runtime import Stream
-from elman.runtime.rounding import rounded
+from elman.runtime.rounding import bfloat16
 
 STEPS = 5
 # Largest difference over the largest value. Measured on AVX2 over the cases below: float32 3.3e-6,
@@ -20,11 +21,7 @@ def compare(network: Network, batch: int | None, weights: str) -> float:
     dtype = "float64" if weights == "float64" else "float32"
     xs = rng.standard_normal((STEPS, rows, network.inputs)).astype(dtype)
     states = network.states(rows)
-    kept = {
-        name: rounded(array, weights) if name.startswith("weight") else array
-        for name, array in network.arrays.items()
-    }
-    wanted, final = network.run(xs, states, kept)
+    wanted, final = network.run(xs, states, network.kept(weights))
     stream = Stream.from_weights(
         network.cell, network.arrays, weights=weights, batch_size=batch, **network.stream_options
     )
@@ -64,6 +61,21 @@ def test_what_narrow_weights_lose(cell: str, weights: str, most: float) -> None:
     narrow = Stream.from_weights(cell, network.arrays, weights=weights)
     loss = max(np.abs(plain.timestep(x) - narrow.timestep(x)).max() for x in xs)
     assert 1e-5 < loss < most
+
+
+def test_a_bfloat16_is_among_the_nearest() -> None:
+    """Even columns are torch's bfloat16; all are off by no more than half a step of 8 bits."""
+    rng = np.random.default_rng(2)
+    weight = (rng.standard_normal((40, 7)) * 10.0 ** rng.integers(-15, 5, (40, 7))).astype("f4")
+    weight[3], weight[4, 2], weight[5, 3] = 0, 0, 0
+    found = bfloat16(weight)
+    step = 2.0 ** (np.floor(np.log2(np.maximum(np.abs(weight), 2.0**-60))) - 7)
+    assert (np.abs(found.astype("f8") - weight) <= 0.5 * step * (1 + 2**-7) + 2.0**-59).all()
+    assert (np.abs(found - weight) / step).max() > 0.45
+    even = torch.from_numpy(weight[:, ::2].copy()).bfloat16().float().numpy()
+    np.testing.assert_array_equal(found[:, ::2], even)
+    np.testing.assert_array_equal(bfloat16(found[:, :1]), found[:, :1])
+    assert not found[3].any()
 
 
 def test_no_state_is_the_initial_state_and_reset_goes_back_to_it() -> None:

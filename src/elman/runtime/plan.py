@@ -21,6 +21,22 @@ class Plan:
     parameters: tuple[dict[str, NDArray[Any]], ...]  # one dict a layer, names without the suffix
     weights: str
     keep: tuple[float, ...]  # zoneout, one a base state
+    embedding: NDArray[Any] | None  # (V, D)
+    ends: dict[str, dict[str, NDArray[Any]]]  # of "input" and "output", where there: weight, bias
+
+    @property
+    def input_size(self) -> int | None:
+        """The number of inputs; None where the input is an id."""
+        if self.embedding is not None:
+            return None
+        first = self.ends.get("input")
+        return self.specs[0].input_size if first is None else int(first["weight"].shape[1])
+
+    @property
+    def output_size(self) -> int:
+        """The number of outputs."""
+        last = self.ends.get("output")
+        return self.specs[-1].output_size if last is None else len(last["weight"])
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -35,16 +51,15 @@ def make_plan(
     *,
     weights: str,
     zoneout: float | Sequence[float],
-    proj_size: int,
+    tie: bool,
     **options: Any,
 ) -> Plan:
     """Check names, shapes and options; see :meth:`elman.runtime.stream.Stream.from_weights`."""
     check_choice(operation, "cell", cell, CELLS)
     check_choice(operation, "weights", weights, FORMATS)
-    if proj_size:
-        raise UsageError(operation, f"proj_size is not available here, found {proj_size!r}")
     keep = _keep(operation, cell, zoneout)
-    given = dict(arrays)
+    given = {str(name).removeprefix("recurrent."): array for name, array in arrays.items()}
+    embedding, ends = _ends(operation, given, weights, tie)
     specs: list[LayerSpec] = []
     parameters = []
     while not specs or "weight_ih" + suffix(len(specs)) in given:
@@ -55,11 +70,12 @@ def make_plan(
             raise UsageError(operation, f"{rule} below gives, found {spec.input_size}")
         specs.append(spec)
         parameters.append(_parameters(operation, spec, given, end, weights))
+    _check_ends(operation, specs, embedding, ends)
     if given:
         expected = ", ".join(specs[0].parameter_shapes)
         rule = f"names must be {expected} with _l0, _l1 ..; remove it or set its option"
         raise UsageError(operation, f"{rule}, found {str(next(iter(given)))[:60]!r}")
-    return Plan(tuple(specs), tuple(parameters), weights, keep)
+    return Plan(tuple(specs), tuple(parameters), weights, keep, embedding, ends)
 
 
 def _keep(operation: str, cell: str, zoneout: float | Sequence[float]) -> tuple[float, ...]:
@@ -82,7 +98,7 @@ def _spec(
     for name in ("weight_ih", "weight_hh"):
         if name + end not in given:
             raise UsageError(operation, f"{name}{end} must be given, found {_names(given)}")
-    weight_ih = np.asarray(given["weight_ih" + end])
+    weight_ih = _as_array(operation, given["weight_ih" + end], "weight_ih" + end)
     check_shape(operation, "weight_ih" + end, weight_ih, ("G*H", "D"))
     rows, inputs = weight_ih.shape
     gates = len(CELLS[cell].gates)
@@ -90,6 +106,46 @@ def _spec(
         rule = f"weight_ih{end} must have {gates} rows a hidden unit"
         raise UsageError(operation, f"{rule} for the {cell} cell, found {rows}")
     return LayerSpec(cell, inputs, rows // gates, bias="bias_ih" + end in given, **options)
+
+
+def _ends(
+    operation: str, given: dict[str, ArrayLike], weights: str, tie: bool
+) -> tuple[NDArray[Any] | None, dict[str, dict[str, NDArray[Any]]]]:
+    """Take what is before and behind the recurrent layers out of ``given``."""
+    ends = {}
+    for name in ("input", "output"):
+        if f"{name}.weight" in given:
+            weight = _array(operation, given, f"{name}.weight", ("rows", "columns"), weights)
+            ends[name] = {"weight": weight}
+            if f"{name}.bias" in given:
+                shape = (len(weight),)
+                ends[name]["bias"] = _array(operation, given, f"{name}.bias", shape, weights)
+    if tie:
+        if "output" not in ends or "embedding.weight" in given:
+            rule = "tie needs output.weight, and no embedding.weight beside it"
+            raise UsageError(operation, f"{rule}, found {_names(given)}")
+        return ends["output"]["weight"], ends
+    if "embedding.weight" not in given:
+        return None, ends
+    return _array(operation, given, "embedding.weight", ("V", "D"), weights), ends
+
+
+def _check_ends(
+    operation: str,
+    specs: Sequence[LayerSpec],
+    embedding: NDArray[Any] | None,
+    ends: Mapping[str, Mapping[str, NDArray[Any]]],
+) -> None:
+    """Refuse two inputs, and sizes that do not meet."""
+    inputs, outputs = specs[0].input_size, specs[-1].output_size
+    if embedding is not None:
+        check_shape(operation, "embedding.weight", embedding, ("V", inputs))
+        if "input" in ends:
+            raise UsageError(operation, "input.weight must not stand beside an embedding; choose")
+    if "input" in ends:
+        check_shape(operation, "input.weight", ends["input"]["weight"], (inputs, "D"))
+    if "output" in ends:
+        check_shape(operation, "output.weight", ends["output"]["weight"], ("V", outputs))
 
 
 def _names(given: Mapping[str, ArrayLike]) -> str:
@@ -101,17 +157,36 @@ def _parameters(
     operation: str, spec: LayerSpec, given: dict[str, ArrayLike], end: str, weights: str
 ) -> dict[str, NDArray[Any]]:
     """Take one layer's parameters out of ``given``."""
-    found = {}
-    dtype, int8 = "float64" if weights == "float64" else "float32", weights == "int8"
-    for name, shape in spec.parameter_shapes.items():
-        if name + end not in given:
-            raise UsageError(operation, f"{name}{end} must be given, found {_names(given)}")
-        array = np.asarray(given.pop(name + end))
-        check_shape(operation, name + end, array, shape)
-        if array.dtype.kind != "f":
-            rule = f"{name}{end} must hold floating-point numbers"
-            raise UsageError(operation, f"{rule}, found {array.dtype}")
-        if int8 and name.startswith("weight") and not np.isfinite(array).all():
-            raise UsageError(operation, f"{name}{end} must be finite to be kept as int8")
-        found[name] = np.array(array, dtype=dtype, order="C")
-    return found
+    return {
+        name: _array(operation, given, name + end, shape, weights)
+        for name, shape in spec.parameter_shapes.items()
+    }
+
+
+def _array(
+    operation: str,
+    given: dict[str, ArrayLike],
+    name: str,
+    shape: Sequence[int | str],
+    weights: str,
+) -> NDArray[Any]:
+    """Take one array out of ``given``, checked and copied."""
+    if name not in given:
+        raise UsageError(operation, f"{name} must be given, found {_names(given)}")
+    array = _as_array(operation, given.pop(name), name)
+    check_shape(operation, name, array, shape)
+    if array.dtype.kind != "f":
+        raise UsageError(operation, f"{name} must hold floating-point numbers, found {array.dtype}")
+    copied = np.array(array, dtype="float64" if weights == "float64" else "float32", order="C")
+    narrow = weights in ("bfloat16", "int8") and "weight" in name
+    if narrow and not np.isfinite(copied).all():
+        raise UsageError(operation, f"{name} must be finite to be kept as {weights}")
+    return copied
+
+
+def _as_array(operation: str, given: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except (ValueError, TypeError):
+        rule = f"{name} must be an array, or rows of one length"
+        raise UsageError(operation, f"{rule}, found a {type(given).__name__}") from None

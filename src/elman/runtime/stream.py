@@ -49,7 +49,7 @@ class Stream:
             raise UsageError("Stream", f"{rule}, found {batch_size!r}")
         self._plan, self._stack, self.batch_size = plan, stack, batch_size
         self._rows = () if batch_size is None else (batch_size,)
-        self._shape = (*self._rows, plan.specs[-1].output_size)
+        self._shape = (*self._rows, plan.output_size)
         self._dtype = plan.dtype
         self._engine = _engine(plan, stack, batch_size)
 
@@ -68,21 +68,27 @@ class Stream:
         learn_initial_state: bool = False,
         zoneout: float | Sequence[float] = 0.0,
         proj_size: int = 0,
+        tie: bool = False,
     ) -> "Stream":
         """A stream over the layers in ``arrays``, with its initial state.
 
         ``cell``: ``"elman"``, ``"gru"`` or ``"lstm"``.
         ``arrays``: name and array of every parameter, as in ``torch``'s state dict
         (``weight_ih_l0``, ``bias_hh_l1`` ..), with the further names of :mod:`elman.spec`. Copied.
+        Those of a whole model may stand among them: ``embedding.weight`` ``(V, D)``, with which
+        ``x`` is an id; or ``input.weight`` ``(D', D)`` and ``input.bias``, a dense layer before the
+        recurrent ones; ``output.weight`` ``(V, H)`` and ``output.bias``, ``y = W_hy h + b_y``. A
+        name may begin with ``recurrent.``, as in the file of a text model.
+        ``tie``: the embedding is ``output.weight``.
         ``batch_size``: how many streams run in step; None for one, without that dimension.
-        ``weights``: how they are kept. ``"float32"``; ``"bfloat16"``, rounded to nearest;
+        ``weights``: how they are kept. ``"float32"``; ``"bfloat16"``, 16 bits each;
         ``"int8"``, with one scale a row, multiplied with inputs rounded to 16 bits; ``"float64"``,
         with which everything else is float64 too.
         ``zoneout``: its expected value is used (Krueger et al. 2017); a number, or one a state.
 
-        The other options and all equations are those of :mod:`elman.spec`; ``proj_size`` is not
-        available. Raises :class:`~elman.errors.UsageError` for names, shapes, types or options
-        that do not go together.
+        The embedding and all biases are not narrowed. The other options and all equations are
+        those of :mod:`elman.spec`. Raises :class:`~elman.errors.UsageError` for names, shapes,
+        types or options that do not go together.
         """
         operation = f"{cls.__name__}.from_weights"
         plan = make_plan(
@@ -97,6 +103,7 @@ class Stream:
             peephole=peephole,
             layer_norm=layer_norm,
             learn_initial_state=learn_initial_state,
+            tie=tie,
         )
         try:
             return cls(plan, _stack(plan), batch_size)
@@ -106,7 +113,9 @@ class Stream:
     def timestep(self, x: Array, out: Array | None = None) -> Array:
         """One timestep of all layers: ``x`` ``(D,)`` to ``y`` ``(H,)``, the last layer's ``h_t``.
 
-        With ``batch_size``, ``(B, D)`` to ``(B, H)``. ``x`` has the stream's dtype and any strides;
+        With an output layer, ``y`` is ``(V,)``. With an embedding, ``x`` is an int, or an int64 or
+        int32 array ``()``. With ``batch_size``, all have ``B`` rows: ``(B, D)`` to ``(B, H)``, ids
+        ``(B,)``. Otherwise ``x`` has the stream's dtype; it may have any strides.
         ``out``, if given, receives ``y`` and is returned: C-contiguous, and it may be ``x``.
         Raises :class:`~elman.errors.UsageError` for another shape or type.
         """
@@ -186,19 +195,32 @@ def _stack(plan: Plan) -> Any:
     if core is None:
         return TextbookStack(plan)
     stack = core.Stack64() if plan.weights == "float64" else core.Stack32()
+    if plan.embedding is not None:
+        stack.set_embedding({"embedding": plan.embedding}, *plan.embedding.shape)
+    _add_dense(stack, plan, "input")
     for spec, arrays in zip(plan.specs, plan.parameters, strict=True):
         stack.add_layer(
             cell=spec.cell,
             weights=plan.weights,
             inputs=spec.input_size,
             units=spec.hidden_size,
+            outputs=spec.output_size,
             order=spec.order,
             relu=spec.nonlinearity == "relu",
             keep_h=plan.keep[0],
             keep_c=plan.keep[-1],
             arrays=arrays | _initial(spec, arrays),
         )
+    _add_dense(stack, plan, "output")
     return stack
+
+
+def _add_dense(stack: Any, plan: Plan, end: str) -> None:
+    if end not in plan.ends:
+        return
+    arrays = {f"{name}_ih": array for name, array in plan.ends[end].items()}
+    rows, columns = arrays["weight_ih"].shape
+    stack.add_layer("elman", plan.weights, columns, rows, rows, 0, False, 0.0, 0.0, arrays)
 
 
 def _initial(spec: Any, arrays: dict[str, Array]) -> dict[str, Array]:

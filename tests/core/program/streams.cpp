@@ -22,7 +22,7 @@ struct Kind {
 std::vector<double> weights(std::mt19937_64& generator, size_t rows, size_t n, Format format) {
     std::vector<double> w = random<double>(generator, rows * n, 1 / std::sqrt(double(n)));
     for (size_t i = 0; i < w.size(); ++i) {
-        if (format == Format::bfloat16) w[i] = std::nearbyint(w[i] * 64) / 64;
+        if (format == Format::bfloat16) w[i] = std::nearbyint(w[i] * 64) / 64 + 0.0;  // not -0
         if (format == Format::int8)
             w[i] = i % n ? double(int(generator() % 255) - 127) / 256 : 127. / 256;
     }
@@ -47,6 +47,8 @@ struct Layered {
         const size_t width = c.gates() * units, past = kind.order * units;
         add("weight_ih", weights(generator, width, inputs, kind.format));
         add("weight_hh", weights(generator, width, past, kind.format));
+        if (kind.format == Format::bfloat16) pair_up("weight_ih", inputs);
+        if (kind.format == Format::bfloat16) pair_up("weight_hh", units);
         for (const char* name : {"bias_ih", "bias_hh"})
             add(name, random<double>(generator, width, 0.3));
         if (kind.norm)
@@ -62,8 +64,8 @@ struct Layered {
 
     void check(double bound) {
         const auto stack = std::make_shared<Stack<T>>(kernels());
-        auto layer = pack<T>(c.cell, kind.format, {D, c.units, c.order}, parameters(),
-                             stack->kernels.vector_bytes);
+        auto layer =
+            pack<T>(c.cell, kind.format, {D, c.units, c.order}, parameters(), stack->kernels);
         layer.keep_h = T(0.25);
         layer.keep_c = c.gates() == 4 ? T(0.125) : T(0);
         stack->layers.push_back(std::move(layer));
@@ -95,6 +97,31 @@ struct Layered {
     void add(const char* name, const std::vector<double>& numbers) {
         for (const double each : numbers) arrays[name].push_back(T(each));
         in[name] = Numbers(arrays[name].begin(), arrays[name].end());
+    }
+
+    // Of a pair of bfloat16 the second is read with the first below it, and chosen so that this is
+    // as near as it can be; rows consist of segments of n.
+    void pair_up(const char* name, size_t n) {
+        Numbers& w = in[name];
+        for (size_t i = 1; i < w.size(); ++i) {
+            if (i % n % 2 == 0) continue;
+            const uint32_t below = bits(w[i - 1].value) >> 16, own = bits(w[i].value) >> 16;
+            double best = 1e9;
+            for (const uint32_t upper : {own - 1, own, own + 1}) {
+                const uint32_t both = upper << 16 | below;
+                float read;
+                std::memcpy(&read, &both, sizeof read);
+                if (std::fabs(read - w[i].value) < std::fabs(best - w[i].value)) best = read;
+            }
+            w[i].value = best;
+        }
+    }
+
+    static uint32_t bits(double value) {
+        const float number = float(value);
+        uint32_t found;
+        std::memcpy(&found, &number, sizeof found);
+        return found;
     }
 
     Parameters<T> parameters() {

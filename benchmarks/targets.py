@@ -1,0 +1,154 @@
+"""What each suite must show. Amounts are times or bytes, so a ratio above 1 favours elman."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.record import LABELS, Row
+from benchmarks.shapes import LARGE, MIDDLE, SINGLE, STEP_SIZES, Shape
+
+Rows = Sequence[Row]
+Reduce = Callable[[list[float]], float]
+STEP_PEERS = ("torch layer", "torch cell", "onnxruntime")
+PEERS = ("torch.nn", "onnxruntime", "jax")
+MEAN = statistics.geometric_mean
+
+
+@dataclass(frozen=True)
+class Target:
+    """``found`` of the rows must be at least, or at most, ``bound``; None if not measured."""
+
+    what: str
+    bound: float
+    found: Callable[[Rows], float | None]
+    at_most: bool = False
+
+    def met(self, rows: Rows) -> bool:
+        value = self.found(rows)
+        if value is None:
+            return False
+        return value <= self.bound if self.at_most else value >= self.bound
+
+
+def of(rows: Rows, shapes: Sequence[Shape] = (), cells: Sequence[str] = ()) -> list[Row]:
+    """The rows of these shapes and cells; all where none is named."""
+    names = [str(shape) for shape in shapes]
+    return [
+        row
+        for row in rows
+        if (not names or row.shape in names) and (not cells or row.cell in cells)
+    ]
+
+
+def ratio(row: Row, over: Sequence[str], under: Sequence[str]) -> float | None:
+    """The least amount of ``over`` in units of the least of ``under``, those that are there."""
+    held = [
+        [row.figures[name].amount for name in names if name in row.figures]
+        for names in (over, under)
+    ]
+    return min(held[0]) / min(held[1]) if all(held) else None
+
+
+def ratios(
+    reduce: Reduce,
+    over: Sequence[str],
+    under: Sequence[str] = ("elman",),
+    shapes: Sequence[Shape] = (),
+    cells: Sequence[str] = (),
+) -> Callable[[Rows], float | None]:
+    """``reduce`` of that ratio over the rows; nothing unless every row that is asked for has it."""
+
+    def found(rows: Rows) -> float | None:
+        chosen = [ratio(row, over, under) for row in of(rows, shapes, cells)]
+        values = [value for value in chosen if value is not None]
+        return reduce(values) if values and len(values) == len(chosen) else None
+
+    return found
+
+
+def least_fraction(rows: Rows) -> float | None:
+    """The lowest part of the sgemm rate at the two large shapes."""
+    values = [fraction(row, "elman") for row in of(rows, (MIDDLE, LARGE))]
+    return min((v for v in values if v is not None), default=None) if all(values) else None
+
+
+def fraction(row: Row, name: str) -> float | None:
+    """Part of the sgemm rate of the same rounds."""
+    if name not in row.figures or not row.flops or not row.sgemm:
+        return None
+    return row.flops / row.figures[name].amount / row.sgemm
+
+
+def _timestep() -> list[Target]:
+    bounds = dict(zip(STEP_SIZES, (5.0, 3.0, 1.5, 1.2), strict=True))
+    narrow = ("elman bfloat16", "elman int8")
+
+    def at(size: int, ours: Sequence[str]) -> Callable[[Rows], float | None]:
+        return ratios(MEAN, STEP_PEERS, ours, [Shape(1, 1, size, size)])
+
+    found = [Target(f"float32, H={h}", bound, at(h, ("elman",))) for h, bound in bounds.items()]
+    return found + [Target(f"bfloat16 or int8, H={h}", 2.5, at(h, narrow)) for h in (256, 512)]
+
+
+def _ragged(cell: str) -> Target:
+    against = ratios(max, ["elman ragged"], ["elman full batch"], cells=[cell])
+    return Target(f"{LABELS[cell]}, time of the full batch", 0.60, against, at_most=True)
+
+
+_OPTIONS, _NORMED = "elman options", "elman options + layer norm"
+TARGETS: dict[str, list[Target]] = {
+    "timestep": _timestep(),
+    "training": [
+        Target("torch.nn, worst case", 0.97, ratios(min, ["torch.nn"])),
+        Target("torch.nn, geometric mean", 2.0, ratios(MEAN, ["torch.nn"])),
+        Target(
+            f"torch.nn, GRU and RNN at {SINGLE}, worst",
+            10.0,
+            ratios(min, ["torch.nn"], shapes=[SINGLE], cells=["gru", "elman"]),
+        ),
+        Target(f"fraction of sgemm at {MIDDLE} and {LARGE}, worst", 0.80, least_fraction),
+    ],
+    "inference": [
+        Target("the fastest peer, worst case", 0.95, ratios(min, PEERS)),
+        Target("the fastest peer, geometric mean", 1.2, ratios(MEAN, PEERS)),
+    ],
+    "autocast": [
+        Target("elman float32, worst case", 1.4, ratios(min, ["elman float32"], ["elman bfloat16"]))
+    ],
+    "ragged": [
+        *(_ragged(cell) for cell in ("lstm", "gru", "elman")),
+        Target(
+            "torch.nn's packed LSTM",
+            10.0,
+            ratios(min, ["torch.nn packed"], ["elman ragged"], cells=["lstm"]),
+        ),
+    ],
+    "options": [
+        Target("time of the plain LSTM", 1.2, ratios(max, [_OPTIONS], ["elman plain"]), True),
+        Target(
+            "with layer norm, time of the plain LSTM",
+            1.6,
+            ratios(max, [_NORMED], ["elman plain"]),
+            True,
+        ),
+        Target("the PyTorch loop", 10.0, ratios(min, ["loop options"], [_OPTIONS])),
+        Target(
+            "with layer norm, the PyTorch loop",
+            10.0,
+            ratios(min, ["loop options + layer norm"], [_NORMED]),
+        ),
+    ],
+    "trajectory": [
+        Target(
+            "time of the plain forward pass, worst case",
+            1.1,
+            ratios(max, ["elman trajectory"], ["elman forward"]),
+            True,
+        )
+    ],
+    "text": [
+        Target("torch.nn, LSTM 1 x 512", 1.1, ratios(min, ["torch.nn"], cells=["lstm"])),
+        Target("torch.nn, GRU 2 x 256", 1.5, ratios(min, ["torch.nn"], cells=["gru"])),
+    ],
+    "memory": [],
+}
