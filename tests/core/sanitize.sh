@@ -39,7 +39,7 @@ python() {
     ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 \
         LD_PRELOAD="$($cxx -print-file-name=libasan.so) $($cxx -print-file-name=libstdc++.so)" \
         $there/venv/bin/python -m pytest -q -p no:cacheprovider \
-        tests/runtime tests/core/test_activations.py
+        tests/runtime tests/core/test_activations.py tests/hostile/test_hostile_core.py
 }
 
 for part in ${*:-address thread python}; do $part; done
