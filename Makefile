@@ -2,6 +2,7 @@
 # make test    lint, types and the whole suite
 # make check   the fast gate alone: lint, types, quick tests
 # make bench   elman beside its peers, about nine minutes; SUITE=training for one, QUICK=1 for a look
+# make sanitize  the native core under the sanitisers of the compiler
 # make install .venv with everything, and nothing else
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ INSTALLED := .venv/.installed
 PEERS := .venv/.peers
 CORE := $(shell find csrc tests/core -name "*.h" -o -name "*.cpp")
 
-.PHONY: install demo check lint test test-slow bench clean
+.PHONY: install demo check lint test test-slow bench sanitize clean
 
 install: $(INSTALLED)
 
@@ -42,6 +43,9 @@ test: lint
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -q -m slow
+
+sanitize: $(INSTALLED)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/core/sanitize.sh
 
 # The peers come from the extra "bench"; one that cannot be had is named as absent.
 EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"])

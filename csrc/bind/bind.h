@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -23,6 +24,21 @@ inline Cell cell_of(const std::string& name) {
     throw std::invalid_argument("cell must be one of elman, gru, lstm, found '" + name + "'");
 }
 
+// The same arrays under the same names, whatever other code does to `given` in the meantime.
+inline nanobind::dict held(const nanobind::dict& given) {
+    PyObject* const copy = PyDict_Copy(given.ptr());
+    if (!copy) throw nanobind::python_error();
+    return nanobind::steal<nanobind::dict>(copy);
+}
+
+// A pointer from outside, which the compiler may take for aligned.
+template <class T>
+T* aligned(T* data, const char* name) {
+    if (reinterpret_cast<uintptr_t>(data) % alignof(T) != 0)
+        throw std::invalid_argument(std::string(name) + " must be aligned in memory; copy it");
+    return data;
+}
+
 // The array `name`, C-contiguous, which must hold exactly `size` numbers of this very type; null
 // where there is none.
 template <class T>
@@ -36,7 +52,7 @@ T* find(const nanobind::dict& arrays, const char* name, size_t size) {
     if (array.size() != size)
         throw std::invalid_argument(std::string(name) + " must hold " + std::to_string(size) +
                                     " numbers, found " + std::to_string(array.size()));
-    return array.data();
+    return aligned(array.data(), name);
 }
 
 // The same for an array that must be there.

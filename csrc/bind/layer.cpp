@@ -61,7 +61,8 @@ Parameters<T> parameters_of(const nb::dict& arrays, Cell cell, const Sizes& size
 template <class T>
 void add_layer(Stack<T>& stack, const std::string& cell_name, const std::string& weights,
                size_t inputs, size_t units, size_t outputs, size_t order, bool relu, double keep_h,
-               double keep_c, const nb::dict& arrays) {
+               double keep_c, const nb::dict& given) {
+    const nb::dict arrays = held(given);
     if (stack.in_use) throw std::invalid_argument("a stack with streams is constant");
     const Cell cell = cell_of(cell_name);
     const Format format = format_of<T>(weights);
@@ -72,10 +73,10 @@ void add_layer(Stack<T>& stack, const std::string& cell_name, const std::string&
     if ((order < 1 && cell != Cell::elman) || order > max_order)
         throw std::invalid_argument("order must be from 0 to " + std::to_string(max_order) +
                                     ", found " + std::to_string(order));
-    const size_t given = !stack.layers.empty() ? stack.outputs()
+    const size_t below = !stack.layers.empty() ? stack.outputs()
                          : stack.tokens        ? stack.embedding.size() / stack.tokens
                                                : inputs;
-    if (given != inputs) throw std::invalid_argument("a layer must take what the one below gives");
+    if (below != inputs) throw std::invalid_argument("a layer must take what the one below gives");
     const Sizes sizes{inputs, units, order, outputs};
     auto layer = pack<T>(cell, format, sizes, parameters_of<T>(arrays, cell, sizes), stack.kernels);
     layer.relu = relu;
@@ -86,12 +87,13 @@ void add_layer(Stack<T>& stack, const std::string& cell_name, const std::string&
 
 // The input becomes an id: row `id` of the table (tokens, size) enters the first layer.
 template <class T>
-void set_embedding(Stack<T>& stack, const nb::dict& arrays, size_t tokens, size_t size) {
+void set_embedding(Stack<T>& stack, const nb::dict& given, size_t tokens, size_t size) {
     if (stack.in_use || !stack.layers.empty())
         throw std::invalid_argument("the embedding comes before all layers");
     if (tokens < 1 || tokens > largest_size || size < 1 || size > largest_size)
         throw std::invalid_argument("sizes must be from 1 to " + std::to_string(largest_size));
-    const T* const from = find<T>(arrays, "embedding", tokens * size);
+    const nb::dict arrays = held(given);
+    const T* const from = find<const T>(arrays, "embedding", tokens * size);
     if (!from) throw std::invalid_argument("embedding must be given");
     stack.embedding = Array<T>(tokens * size);
     std::copy_n(from, tokens * size, stack.embedding.data());

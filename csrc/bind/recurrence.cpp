@@ -3,8 +3,10 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "bind/bind.h"
@@ -27,8 +29,18 @@ struct Checked {
     size_t threads = 1;
 };
 
-size_t bounded(nb::handle options, const char* name, int64_t least, int64_t most) {
-    const auto value = nb::cast<int64_t>(options[name]);
+template <class T>
+T option(const nb::dict& options, const char* name) {
+    if (!options.contains(name)) throw std::invalid_argument(std::string(name) + " must be given");
+    T value;
+    if (nb::try_cast<T>(options[name], value, false)) return value;
+    const char* kind = std::is_same_v<T, bool> ? "a truth value" : "a whole number in range";
+    if (std::is_same_v<T, std::string>) kind = "a string";
+    throw nb::type_error((std::string(name) + " must be " + kind).c_str());
+}
+
+size_t bounded(const nb::dict& options, const char* name, int64_t least, int64_t most) {
+    const auto value = option<int64_t>(options, name);
     if (value < least || value > most)
         throw std::invalid_argument(std::string(name) + " must be from " + std::to_string(least) +
                                     " to " + std::to_string(most) + ", found " +
@@ -39,9 +51,9 @@ size_t bounded(nb::handle options, const char* name, int64_t least, int64_t most
 template <class T>
 void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Checked<T>& to) {
     Sequence<T>& s = to.sequence;
-    s.cell = cell_of(nb::cast<std::string>(options["cell"]));
-    s.relu = nb::cast<bool>(options["relu"]);
-    s.reverse = nb::cast<bool>(options["reverse"]);
+    s.cell = cell_of(option<std::string>(options, "cell"));
+    s.relu = option<bool>(options, "relu");
+    s.reverse = option<bool>(options, "reverse");
     s.order = bounded(options, "order", 1, s.cell == Cell::elman ? int64_t(max_order) : 1);
     s.units = bounded(options, "units", 1, 1 << 20);
     to.threads = bounded(options, "threads", 1, 1024);
@@ -50,6 +62,8 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Che
     const size_t gates = gates_of(s.cell), H = s.units, past = s.order * H;
     if (s.steps > size_t(largest) / s.batch / (gates * past))
         throw std::invalid_argument("there are too many timesteps");
+    // Before the times are listed, since this bounds their number by memory that there is.
+    s.h = need<T>(out, "h", s.steps * s.batch * H);
     to.times = Timetable(s.steps, s.batch, find<const int64_t>(in, "lengths", s.batch));
     s.running = to.times.active.size();
     s.active = to.times.active.data();
@@ -71,12 +85,11 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Che
     if (s.resets) s.initial_h = need<const T>(in, "initial_h", s.batch * past);
     if (s.resets && lstm) s.initial_c = need<const T>(in, "initial_c", s.batch * H);
     s.mask = find<const T>(in, "mask", s.batch * past);
-    s.keep_stride = nb::cast<bool>(options["keep_is_constant"]) ? 0 : H;
+    s.keep_stride = option<bool>(options, "keep_is_constant") ? 0 : H;
     const size_t kept = s.keep_stride ? outside * H : H;
     s.keep_h = find<const T>(in, "keep_h", kept);
     if (lstm) s.keep_c = find<const T>(in, "keep_c", kept);
     s.gates = need<T>(out, "gates", N * gates * H);
-    s.h = need<T>(out, "h", outside * H);
     if (lstm) s.c = need<T>(out, "c", outside * H);
     s.entering = find<T>(out, "entering", N * past);
     if (!s.entering && (s.mask || s.order > 1))
@@ -93,7 +106,8 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Che
 }
 
 template <class T>
-void forward(const nb::dict& options, const nb::dict& in, const nb::dict& out) {
+void forward(const nb::dict& options, const nb::dict& inputs, const nb::dict& outputs) {
+    const nb::dict in = held(inputs), out = held(outputs);
     Checked<T> checked;
     check(options, in, out, checked);
     Sequence<T>& s = checked.sequence;
@@ -113,8 +127,10 @@ void forward(const nb::dict& options, const nb::dict& in, const nb::dict& out) {
 }
 
 template <class T>
-void backward(const nb::dict& options, const nb::dict& in, const nb::dict& out,
-              const nb::dict& from, const nb::dict& to) {
+void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& outputs,
+              const nb::dict& incoming, const nb::dict& gradients) {
+    const nb::dict in = held(inputs), out = held(outputs), from = held(incoming),
+                   to = held(gradients);
     struct Job {
         Checked<T> checked;
         Gradients<T> gradients{};
@@ -154,14 +170,21 @@ void backward(const nb::dict& options, const nb::dict& in, const nb::dict& out,
         &job);
 }
 
-using Indices = nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Flat = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 // Where the rows of a ragged batch stand in a (T, B) array laid flat: row -> t * B + b.
-void valid_rows(size_t steps, const Indices& lengths, const Indices& out) {
-    const Timetable times(steps, lengths.size(), lengths.data());
-    if (out.size() != times.rows)
-        throw std::invalid_argument("out must hold as many rows as are valid");
-    int64_t* to = out.data();
+void valid_rows(size_t steps, const Flat<const int64_t>& lengths, const Flat<int64_t>& out) {
+    const int64_t* const from = aligned(lengths.data(), "lengths");
+    int64_t* to = aligned(out.data(), "out");
+    const size_t most = out.size();
+    size_t rows = 0;
+    for (size_t b = 0; b < lengths.size(); ++b)
+        rows += static_cast<size_t>(std::clamp<int64_t>(from[b], 0, int64_t(most) + 1));
+    const char* const rule = "out must hold as many rows as are valid";
+    if (rows > most) throw std::invalid_argument(rule);  // and no longer table is made
+    const Timetable times(steps, lengths.size(), from);
+    if (most != times.rows) throw std::invalid_argument(rule);
     for (size_t t = 0; t < times.active.size(); ++t)
         for (size_t i = 0; i < times.active[t]; ++i)
             *to++ = static_cast<int64_t>(t * lengths.size() + times.slot[i]);
@@ -170,7 +193,8 @@ void valid_rows(size_t steps, const Indices& lengths, const Indices& out) {
 }  // namespace
 
 void bind_recurrence(nb::module_& module) {
-    module.def("valid_rows", &valid_rows);
+    module.def("valid_rows", &valid_rows, nb::arg("steps"), nb::arg("lengths").noconvert(),
+               nb::arg("out").noconvert());
     module.def("forward32", &forward<float>);
     module.def("forward64", &forward<double>);
     module.def("backward32", &backward<float>);

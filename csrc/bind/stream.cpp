@@ -67,7 +67,10 @@ class Buffer {
         return {static_cast<const char*>(view_.buf), row < 0 ? 0 : view_.strides[row],
                 element < 0 ? 0 : view_.strides[element]};
     }
-    void* data() const { return view_.buf; }
+    template <class T>
+    T* data() const {
+        return aligned(static_cast<T*>(view_.buf), name_);
+    }
 
   private:
     void check_format(const char* type, const char* letters) const {
@@ -109,7 +112,7 @@ class Guarded {
         const bool ids = stream_.stack().tokens != 0;
         const Buffer to(out, "out", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
         to.check<T>(batched_, batch, stream_.stack().outputs());
-        T* const y = static_cast<T*>(to.data());
+        T* const y = to.data<T>();
         if (ids && !batched_ && PyLong_CheckExact(x.ptr())) {
             const int64_t id = PyLong_AsLongLong(x.ptr());
             if (id == -1 && PyErr_Occurred()) PyErr_Clear();  // too large, as refused as -1
@@ -133,14 +136,14 @@ class Guarded {
         const Buffer to(out, "state", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
         to.check<T>(batched_, stream_.batch(), size(layer, index));
         const Turn turn(busy_);
-        stream_.read(at(layer), index, static_cast<T*>(to.data()));
+        stream_.read(at(layer), index, to.data<T>());
     }
 
     void write(size_t layer, size_t index, nb::handle array) {
         const Buffer from(array, "state", PyBUF_C_CONTIGUOUS);
         from.check<T>(batched_, stream_.batch(), size(layer, index));
         const Turn turn(busy_);
-        stream_.write(at(layer), index, static_cast<const T*>(from.data()));
+        stream_.write(at(layer), index, from.data<const T>());
     }
 
   private:

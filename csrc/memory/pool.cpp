@@ -1,8 +1,10 @@
 #include "memory/pool.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -14,6 +16,16 @@ namespace {
 
 constexpr size_t huge_page = size_t(2) << 20, page = 4096;
 constexpr size_t most_kept = size_t(512) << 20;
+constexpr size_t most_blocks = 256;  // they are searched one by one
+
+// Where a sanitiser looks on, every block is new and exactly as large as asked for.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool exact = true;
+#elif defined(__has_feature)
+constexpr bool exact = __has_feature(address_sanitizer);
+#else
+constexpr bool exact = false;
+#endif
 
 // Stands before each block; as large as a cache line, so that the block starts on one.
 struct alignas(64) Header {
@@ -22,6 +34,8 @@ struct alignas(64) Header {
 };
 
 struct Kept {
+    Kept() { blocks.reserve(most_blocks + 1); }  // to return a block must not need memory
+
     std::mutex mutex;
     std::vector<Header*> blocks;  // the one returned last at the end
     size_t bytes = 0;
@@ -52,17 +66,19 @@ Header* make(size_t size) {
     const size_t border = size >= huge_page ? huge_page : 64;
     // Blocks on the same border of a page would have to wait for one another's writes: the
     // processor compares the last twelve bits of addresses first.
-    static size_t colour = 0;
-    void* const start = std::aligned_alloc(border, size + page);
-    if (!start) throw std::bad_alloc();
-    auto* const made = reinterpret_cast<Header*>(static_cast<char*>(start) + colour++ % 16 * 64);
-    made->start = start;
+    static std::atomic<size_t> colour = 0;
+    void* start = nullptr;
+    if (posix_memalign(&start, border, exact ? size : size + page) != 0) throw std::bad_alloc();
 #if defined(__linux__)
     if (border == huge_page) madvise(start, size, MADV_HUGEPAGE);
 #endif
-    made->size = size;
-    return made;
+    char* const at = static_cast<char*>(start) + (exact ? 0 : colour++ % 16 * 64);
+    return new (at) Header{start, size};
 }
+
+// A fork must not leave the child a lock whose holder it does not have.
+[[maybe_unused]] const int registered = pthread_atfork(
+    [] { kept().mutex.lock(); }, [] { kept().mutex.unlock(); }, [] { kept().mutex.unlock(); });
 
 }  // namespace
 
@@ -70,23 +86,29 @@ void* take_memory(size_t bytes) {
     if (bytes > size_t(1) << 46) throw std::bad_alloc();
     const size_t wanted = bytes + sizeof(Header);
     const size_t border = wanted >= huge_page ? huge_page : page;
-    const size_t size = (wanted + border - 1) / border * border;
+    const size_t size = exact ? wanted : (wanted + border - 1) / border * border;
     Kept& all = kept();
-    const std::lock_guard<std::mutex> lock(all.mutex);
-    Header* header = find(all, size);
+    Header* header;
+    int fill;
+    {
+        const std::lock_guard<std::mutex> lock(all.mutex);
+        header = find(all, size);
+        fill = all.fill;
+    }
     if (!header) header = make(size);
-    if (all.fill >= 0) std::memset(header + 1, all.fill, header->size - sizeof(Header));
+    if (fill >= 0) std::memset(header + 1, fill, header->size - sizeof(Header));
     return header + 1;
 }
 
 void return_memory(void* block) noexcept {
     if (!block) return;
     Header* const header = static_cast<Header*>(block) - 1;
+    if (exact || header->size > most_kept) return std::free(header->start);
     Kept& all = kept();
     const std::lock_guard<std::mutex> lock(all.mutex);
     all.blocks.push_back(header);
     all.bytes += header->size;
-    while (all.bytes > most_kept) {
+    while (all.bytes > most_kept || all.blocks.size() > most_blocks) {
         all.bytes -= all.blocks.front()->size;
         std::free(all.blocks.front()->start);
         all.blocks.erase(all.blocks.begin());

@@ -9,7 +9,8 @@ namespace elman {
 
 // A block of at least `bytes` on a 64-byte border, not cleared. Throws std::bad_alloc.
 void* take_memory(size_t bytes);
-// Keeps the block for the next who asks, or returns it to the system when much is kept already.
+// Keeps the block for the next who asks. The oldest go back to the system where more than 512 MiB,
+// or 256 blocks, are kept.
 void return_memory(void* block) noexcept;
 
 // For tests: from now on every block is filled with this byte first (0xFF is NaN); -1: not.

@@ -23,7 +23,13 @@ ELMAN_INLINE Narrow planes(Narrow v) {
     NarrowBytes order;
     for (size_t i = 0; i < sizeof order; ++i)
         order[i] = static_cast<uint8_t>(i / 8 * 8 + (i % 4) * 2 + (i % 8 < 4));
+#if defined(__clang__)  // which has no shuffle by a variable, and finds the instruction itself
+    NarrowBytes to;
+    for (size_t i = 0; i < sizeof to; ++i) to[i] = ((NarrowBytes)v)[order[i]];
+    return (Narrow)to;
+#else
     return (Narrow)__builtin_shuffle((NarrowBytes)v, order);
+#endif
 }
 
 // row[n] -> codes[padded(n)] and what one step of them is worth. Not a number, or infinite, makes

@@ -135,8 +135,8 @@ struct Step {
         T* const a = frame.a + b * frame.part_stride;
         T* const u = frame.u + b * frame.part_stride;
         if (norm) {
-            normalise(a, G, layer.gain_ih.data(), layer.bias_ih.data());
-            normalise(u, G, layer.gain_hh.data(), layer.bias_hh.data());
+            normalise(a, C::gates, layer.gain_ih.data(), layer.bias_ih.data());
+            normalise(u, C::gates, layer.gain_hh.data(), layer.bias_hh.data());
         }
         for (size_t i = 0; i < vectors; ++i) {
             constexpr int gates = C::gates;

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <exception>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -14,6 +16,9 @@ namespace {
 
 constexpr int spins = 4000;  // about 0.1 ms
 constexpr size_t most_threads = 256;
+constexpr size_t abandoned = std::numeric_limits<size_t>::max();  // in place of a round
+
+struct Abandoned : std::exception {};  // thrown by those who wait for one that has thrown
 
 void rest(int turn) {
     if (turn > spins) {
@@ -32,8 +37,7 @@ F symbol(const char* name) {
     return reinterpret_cast<F>(dlsym(RTLD_DEFAULT, name));
 }
 
-// GNU OpenMP, where the process has loaded it for everyone to see, as PyTorch does. It is looked up
-// at every call, since PyTorch may be imported after us.
+// GNU OpenMP, where the process has loaded it for everyone to see, as PyTorch does.
 struct OpenMp {
     using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
     Parallel parallel = symbol<Parallel>("GOMP_parallel");
@@ -43,36 +47,66 @@ struct OpenMp {
     bool found() const { return parallel && index && count; }
 };
 
+// PyTorch may be imported after us, so it is looked up until it is found.
+const OpenMp* openmp() {
+    static std::atomic<const OpenMp*> known = nullptr;
+    const OpenMp* found = known.load(std::memory_order_acquire);
+    if (found) return found;
+    if (const OpenMp now; now.found()) known.store(found = new OpenMp(now));
+    return found;
+}
+
 struct Call {
     Work work;
     void* job;
     size_t threads;
     Barrier barrier{};
-    OpenMp openmp{};
+    std::atomic<bool> failed = false;
+    std::exception_ptr error{};
+
+    // Of several that throw the first counts: the others may have thrown for its absence.
+    void run(size_t index, size_t count) noexcept {
+        try {
+            work({index, count, barrier}, job);
+        } catch (...) {
+            if (!failed.exchange(true)) error = std::current_exception();
+            barrier.abandon();
+        }
+    }
 };
 
 // Threads of our own, for processes without OpenMP. They live as long as the process does.
 class Pool {
   public:
     void run(Call& call) {
-        const std::unique_lock<std::mutex> turn(turn_, std::try_to_lock);
-        if (!turn.owns_lock()) call.threads = 1;  // others have them: alone is sooner
+        const bool mine = !busy_.exchange(true, std::memory_order_acquire);
+        if (!mine) call.threads = 1;  // others have them: alone is sooner
         if (call.threads > 1) start(call);
-        call.work({0, call.threads, call.barrier}, call.job);
+        call.run(0, call.threads);
         if (call.threads > 1)
             for (int i = 0; left_.load(std::memory_order_acquire) != 0; ++i) rest(i);
+        if (mine) busy_.store(false, std::memory_order_release);
     }
 
   private:
     void start(Call& call) {
         const std::lock_guard<std::mutex> lock(mutex_);
-        for (; workers_ + 1 < call.threads; ++workers_)
-            std::thread(&Pool::work, this, workers_ + 1, round_.load()).detach();
+        grow(call.threads - 1);
+        call.threads = std::min(call.threads, workers_ + 1);
         call_ = &call;
         wanted_ = call.threads;
         left_.store(wanted_ - 1, std::memory_order_relaxed);
         round_.fetch_add(1, std::memory_order_release);
-        wake_.notify_all();
+        for (size_t i = 1; i < wanted_; ++i) wake_[i].notify_one();
+    }
+
+    // As far as the system lets it.
+    void grow(size_t workers) {
+        try {
+            for (; workers_ < workers; ++workers_)
+                std::thread(&Pool::work, this, workers_ + 1, round_.load()).detach();
+        } catch (const std::exception&) {
+        }
     }
 
     void work(size_t index, size_t seen) {
@@ -82,66 +116,86 @@ class Pool {
             Call* call = nullptr;
             {
                 std::unique_lock<std::mutex> lock(mutex_);
-                wake_.wait(lock, [&] { return round_.load() != seen; });
+                wake_[index].wait(lock, [&] { return round_.load() != seen; });
                 seen = round_.load();
                 if (index < wanted_) call = call_;  // the caller waits for these and no others
             }
             if (!call) continue;
-            call->work({index, call->threads, call->barrier}, call->job);
+            call->run(index, call->threads);
             left_.fetch_sub(1, std::memory_order_release);
         }
     }
 
-    std::mutex turn_, mutex_;
-    std::condition_variable wake_;
+    std::atomic<bool> busy_ = false;
+    std::mutex mutex_;
+    std::condition_variable wake_[most_threads];  // one a worker, so that no others awake
     std::atomic<size_t> round_ = 0, left_ = 0;
     size_t workers_ = 0, wanted_ = 0;
     Call* call_ = nullptr;
 };
 
 // A fork takes all threads but its own: the child starts a pool anew, and leaves OpenMP alone,
-// which would wait for the lost ones for ever.
+// which would wait for the lost ones for ever. The pools are never destroyed: their threads run
+// until the process is gone.
 std::atomic<Pool*> pool;
 std::atomic<bool> forked = false;
 
 void after_fork() {
     forked = true;
-    pool = new Pool;
+    pool = nullptr;
 }
 
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, after_fork);
+
 Pool& own_pool() {
-    static const int registered = [] {
-        if (!pool.load()) pool = new Pool;
-        return pthread_atfork(nullptr, nullptr, after_fork);
-    }();
-    static_cast<void>(registered);
-    return *pool.load();
+    Pool* found = pool.load();
+    if (!found) {
+        auto* const made = new Pool;
+        if (pool.compare_exchange_strong(found, made)) return *made;
+        delete made;  // another thread was first, and no one has seen this one
+    }
+    return *found;
 }
 
 }  // namespace
 
 void Barrier::wait(size_t count) {
     const size_t round = round_.load(std::memory_order_acquire);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
+    if (round != abandoned && arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
         arrived_.store(0, std::memory_order_relaxed);
         round_.store(round + 1, std::memory_order_release);
         return;
     }
-    for (int i = 0; round_.load(std::memory_order_acquire) == round; ++i) rest(i);
+    for (int i = 0; round_.load(std::memory_order_acquire) == round && round != abandoned; ++i)
+        rest(i);
+    if (round_.load(std::memory_order_acquire) == abandoned) throw Abandoned();
+}
+
+// Who has thrown arrives nowhere any more, so no round can end after this one.
+void Barrier::abandon() noexcept {
+    round_.store(abandoned, std::memory_order_release);
 }
 
 void run_team(size_t threads, Work work, void* job) {
     Call call{work, job, std::clamp<size_t>(threads, 1, most_threads)};
-    if (call.threads == 1) return work({0, 1, call.barrier}, job);
-    Pool& fallback = own_pool();
-    if (forked || !call.openmp.found()) return fallback.run(call);
-    const auto start = [](void* data) {
-        Call& made = *static_cast<Call*>(data);
+    const OpenMp* const shared = call.threads == 1 || forked ? nullptr : openmp();
+    if (call.threads == 1) {
+        call.run(0, 1);
+    } else if (shared) {
         // The team is as large as OpenMP makes it: one thread inside a parallel region.
-        const size_t index = made.openmp.index(), count = made.openmp.count();
-        made.work({index, count, made.barrier}, made.job);
-    };
-    call.openmp.parallel(start, &call, static_cast<unsigned>(call.threads), 0);
+        struct Start {
+            Call& call;
+            const OpenMp& openmp;
+        } start{call, *shared};
+        const auto each = [](void* data) {
+            const auto& [call, openmp] = *static_cast<Start*>(data);
+            call.run(static_cast<size_t>(openmp.index()), static_cast<size_t>(openmp.count()));
+        };
+        shared->parallel(each, &start, static_cast<unsigned>(call.threads), 0);
+    } else {
+        own_pool().run(call);
+    }
+    if (call.error) std::rethrow_exception(call.error);
 }
 
 }  // namespace elman

@@ -10,7 +10,9 @@ namespace elman {
 // while it lets others have the processor, so that more threads than cores are slow, never stuck.
 class Barrier {
   public:
+    // Throws where one of the team will not come, since it has thrown.
     void wait(size_t count);
+    void abandon() noexcept;
 
   private:
     alignas(64) std::atomic<size_t> arrived_ = 0;
@@ -29,9 +31,11 @@ struct Team {
 
 using Work = void (*)(const Team& team, void* job);
 
-// Calls work(team, job) on up to `threads` threads at once and returns when all have returned. The
-// caller is one of them; work must not throw. Where the process has OpenMP threads (PyTorch's) they
-// are the ones that work: a second pool would have to wait for the first to stop spinning.
+// Calls work(team, job) on up to `threads` threads at once and returns when all have returned; what
+// the first of them throws is thrown here. The caller is one of them. Where the process has OpenMP
+// threads (PyTorch's) they are the ones that work: a second pool would have to wait for the first
+// to stop spinning. There are fewer threads than asked for inside of other parallel work, and where
+// the system gives no more.
 void run_team(size_t threads, Work work, void* job);
 
 }  // namespace elman

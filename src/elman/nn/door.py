@@ -59,6 +59,10 @@ def enter(
         packed = x
         x, lengths = pad_packed_sequence(packed)
         return Entered(*_checked(operation, x, features, lengths, resets), packed, True, False)
+    if not isinstance(x, Tensor):
+        raise UsageError(operation, f"input must be a tensor, found a {type(x).__name__}")
+    if resets is not None:
+        resets = _tensor(operation, "resets", resets)
     if x.ndim not in (2, 3) and features is not None:
         raise UsageError(
             operation,
@@ -70,10 +74,10 @@ def enter(
         )
     batched = features is None or x.ndim == 3
     if not batched:
-        x, resets = x.unsqueeze(1), None if resets is None else torch.as_tensor(resets)[:, None]
+        x, resets = x.unsqueeze(1), None if resets is None else resets[:, None]
     elif batch_first:
         x = x.transpose(0, 1)
-        resets = None if resets is None else torch.as_tensor(resets).transpose(0, 1)
+        resets = None if resets is None else resets.transpose(0, 1)
     checked = _checked(operation, x, features, lengths, resets)
     return Entered(*checked, None, batched, batch_first)
 
@@ -90,9 +94,9 @@ def _checked(
             f"input must have at least one timestep and one sequence, found T={steps}, B={batch}",
         )
     if lengths is not None:
-        lengths = torch.as_tensor(lengths, device=x.device).reshape(-1)
+        lengths = _tensor(operation, "lengths", lengths).to(x.device).reshape(-1)
         check_shape(operation, "lengths", lengths, (batch,))
-        if lengths.is_floating_point():
+        if lengths.dtype == torch.bool or lengths.is_floating_point() or lengths.is_complex():
             raise UsageError(operation, f"lengths must be integers, found {lengths.dtype}")
         wrong = ((lengths < 1) | (lengths > steps)).nonzero()
         if len(wrong):
@@ -103,7 +107,16 @@ def _checked(
                 f"at batch index {at}; clip or pad the sequence",
             )
     if resets is not None:
-        resets = torch.as_tensor(resets, device=x.device)
+        resets = resets.to(x.device)
         check_shape(operation, "resets", resets, (steps, batch))
         resets = resets.bool()
     return x, lengths, resets
+
+
+def _tensor(operation: str, name: str, value: Any) -> Tensor:
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        form = type(value).__name__
+        rule = f"{name} must be a tensor, or numbers that make one"
+        raise UsageError(operation, f"{rule}, found a {form}") from None

@@ -214,6 +214,7 @@ class RecurrentStack(nn.Module):
             first = states.take_in(
                 self._name, hx, self.specs, self.hidden_size, x.shape[1], entered.batched
             )
+        self._check_types(x, first)
         final: list[State] = []
         every: list[State] = []
         for layer, directions in enumerate(self.specs):
@@ -233,6 +234,17 @@ class RecurrentStack(nn.Module):
             if layer < self.num_layers - 1:
                 x = nn.functional.dropout(x, self.dropout, self.training)
         return x, final, every
+
+    def _check_types(self, x: Tensor, first: list[State]) -> None:
+        # Autocast brings everything to one type by itself.
+        if torch.is_autocast_enabled(x.device.type):
+            return
+        wanted = self._parameters_of(0, False)["weight_ih"].dtype
+        for name, tensors in {"input": (x,), "hx": (t for s in first for t in s)}.items():
+            for tensor in tensors:
+                if tensor.dtype != wanted:
+                    rule = f"{name} must be {wanted}, as the parameters are"
+                    raise UsageError(self._name, f"{rule}, found {tensor.dtype}; convert one")
 
     def _around(
         self, spec: LayerSpec, x: Tensor, entered: door.Entered, initial: State
