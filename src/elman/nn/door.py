@@ -94,16 +94,21 @@ def _checked(
         check_shape(operation, "lengths", lengths, (batch,))
         if lengths.is_floating_point():
             raise UsageError(operation, f"lengths must be integers, found {lengths.dtype}")
-        wrong = ((lengths < 1) | (lengths > steps)).nonzero()
-        if len(wrong):
-            at = int(wrong[0])
-            raise UsageError(
-                operation,
-                f"lengths must be between 1 and T={steps}, found {int(lengths[at])} "
-                f"at batch index {at}; clip or pad the sequence",
-            )
+        if not torch.compiler.is_compiling():  # values are unknown then; the core looks as it runs
+            _check_values(operation, lengths, steps)
     if resets is not None:
         resets = torch.as_tensor(resets, device=x.device)
         check_shape(operation, "resets", resets, (steps, batch))
         resets = resets.bool()
     return x, lengths, resets
+
+
+def _check_values(operation: str, lengths: Tensor, steps: int) -> None:
+    wrong = ((lengths < 1) | (lengths > steps)).nonzero()
+    if len(wrong):
+        at = int(wrong[0])
+        raise UsageError(
+            operation,
+            f"lengths must be between 1 and T={steps}, found {int(lengths[at])} "
+            f"at batch index {at}; clip or pad the sequence",
+        )

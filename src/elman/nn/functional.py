@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from elman.errors import UsageError
 from elman.nn import fused, native, unrolled
@@ -70,10 +71,15 @@ def layer(
 def _choose(spec: LayerSpec, x: Tensor, around: Conditions, trajectory: bool) -> str:
     wanted = _chosen.get()
     able = {
-        "core": native.supports(spec, x),
+        "core": native.supports(spec, x) and not _forward_mode(),
         "fused": fused.supports(spec, around) and not trajectory,
         "loop": True,
     }
     if wanted != "auto" and not able[wanted]:
         raise UsageError(wanted, f"cannot compute this layer or this call, found {spec}")
     return next(n for n, can in able.items() if can) if wanted == "auto" else wanted
+
+
+def _forward_mode() -> bool:
+    """Whether tangents are carried along (``torch.func.jvp``): the loop alone knows them."""
+    return forward_ad._current_level >= 0

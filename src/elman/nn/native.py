@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from elman.core import is_built
-from elman.nn import loop, operators, unrolled
+from elman.nn import loop, operators, traced
 from elman.nn.cells import Parameters, State
 from elman.nn.loop import Conditions
 from elman.spec import LayerSpec
@@ -15,12 +15,12 @@ _DTYPES = (torch.float32, torch.float64)
 
 
 class Call(NamedTuple):
-    """What is fixed about one call: everything but the tensors."""
+    """What the operators want to know beside the tensors."""
 
-    spec: LayerSpec
+    cell: str
+    order: int
     flags: str
     names: str
-    results: tuple[str, ...]
 
 
 def supports(spec: LayerSpec, x: Tensor) -> bool:
@@ -41,13 +41,22 @@ def run(
     """One layer in one direction; arguments and results are those of ``functional.layer``."""
     given = {"x": x} | {n: t for n, t in p.items() if not n.startswith("initial_")}
     given |= _states("first", spec, state) | _conditions(spec, around, x, reverse)
-    training = torch.is_grad_enabled() and any(t.requires_grad for t in given.values())
+    tensors = list(given.values())
+    seen = traced.needed(tensors)
+    # A transform may differentiate what asks for no gradient outside of it.
+    training = torch.is_grad_enabled() and (
+        any(t.requires_grad for t in tensors) or (seen and traced.transformed())
+    )
     words = {"relu": spec.nonlinearity == "relu", "reverse": reverse, "training": training}
     flags = " ".join(word for word, holds in words.items() if holds)
-    names = tuple(operators.results(spec.cell, spec.order, flags, given))
-    call = Call(spec, flags, " ".join(given), names)
-    outputs: tuple[Tensor, ...] = _Layer.apply(call, *given.values())  # type: ignore[no-untyped-call]
-    found = dict(zip(names, outputs, strict=True))
+    call = Call(spec.cell, spec.order, flags, " ".join(given))
+    if seen:
+        outputs = torch.ops.elman.layer(*call, tensors)
+    elif training:
+        outputs = _Layer.apply(call, *tensors)  # type: ignore[no-untyped-call]
+    else:
+        outputs = operators.layer(*call, tensors)
+    found = dict(zip(operators.results(*call[:3], given), outputs, strict=True))
     final = (*found["last_h"].unbind(0), *((found["last_c"],) if "last_c" in found else ()))
     if not trajectory:
         return found["h"], final, None
@@ -119,91 +128,30 @@ def _older(newer: Tensor, first: Tensor, age: int, around: Conditions, reverse: 
 
 
 class _Layer(torch.autograd.Function):
-    """The operators joined; second derivatives fall back to the loop, which has them all."""
+    """The operators for plain autograd, called without a detour through the dispatcher."""
 
     @staticmethod
-    def forward(call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
-        spec = call.spec
-        return tuple(torch.ops.elman.layer(spec.cell, spec.order, call.flags, call.names, tensors))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        call, *tensors = inputs
+    def forward(ctx: Any, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+        found = operators.layer(*call, tensors)
         ctx.call = call
-        ctx.set_materialize_grads(False)
-        states = ("h", "c", "last_h", "last_c")
-        ctx.mark_non_differentiable(
-            *(t for n, t in zip(call.results, output, strict=True) if n not in states)
+        ctx.results = operators.results(
+            *call[:3], dict(zip(call.names.split(), tensors, strict=True))
         )
-        ctx.save_for_backward(*tensors, *output)
+        ctx.set_materialize_grads(False)
+        named = zip(ctx.results, found, strict=True)
+        ctx.mark_non_differentiable(*(t for n, t in named if n not in operators.STATES))
+        ctx.save_for_backward(*tensors, *found)
+        return tuple(found)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        call: Call = ctx.call
-        names = call.names.split()
-        tensors, saved = ctx.saved_tensors[: len(names)], ctx.saved_tensors[len(names) :]
+        names = ctx.call.names.split()
+        given, saved = ctx.saved_tensors[: len(names)], ctx.saved_tensors[len(names) :]
         wanted = [n for n, need in zip(names, ctx.needs_input_grad[1:], strict=True) if need]
-        pairs = zip(call.results, gradients, strict=True)
-        incoming = {name: d for name, d in pairs if d is not None}
-        given = dict(zip(names, tensors, strict=True))
-        if torch.is_grad_enabled():
-            found = _through_the_loop(call, given, incoming, wanted)
-        else:
-            found = torch.ops.elman.layer_backward(
-                call.spec.cell,
-                call.spec.order,
-                call.flags,
-                call.names,
-                tensors,
-                saved,
-                " ".join(incoming),
-                list(incoming.values()),
-                " ".join(wanted),
-            )
-        by_name = dict(zip(wanted, found, strict=True))
-        return None, *(by_name.get(name) for name in names)
-
-
-def _through_the_loop(
-    call: Call, given: dict[str, Tensor], incoming: dict[str, Tensor], wanted: list[str]
-) -> tuple[Tensor, ...]:
-    """Gradients that can be differentiated again."""
-    spec, reverse = call.spec, "reverse" in call.flags
-    resets = given.get("resets")
-    if resets is not None and reverse:  # back from the timestep before the border to the one after
-        resets = torch.cat([torch.zeros_like(resets[:1]), resets[:-1]])
-    keep = None
-    if "keep_h" in given or "keep_c" in given:
-        rest = (None,) * (spec.order - 1)
-        rates = (given.get("keep_h"), *rest, given.get("keep_c"))
-        keep = tuple(_over_time(rate, given["x"]) for rate in rates[: len(spec.state_sizes)])
-    around = Conditions(
-        given.get("lengths"),
-        None if resets is None else resets.bool(),
-        _state_of("initial", given),
-        given.get("mask"),
-        keep,
-    )
-    state = _state_of("first", given)
-    y, final, every = unrolled.run(spec, given, given["x"], state, around, reverse=reverse)
-    found = {"h": y, "last_h": torch.stack(final[: spec.order])}
-    if spec.cell == "lstm":
-        found |= {"c": every[-1], "last_c": final[-1]}
-    outputs, inputs = [found[n] for n in incoming], [given[n] for n in wanted]
-    return torch.autograd.grad(
-        outputs,
-        inputs,
-        list(incoming.values()),
-        create_graph=True,
-        allow_unused=True,
-        materialize_grads=True,
-    )
-
-
-def _state_of(prefix: str, given: dict[str, Tensor]) -> State:
-    past = given[f"{prefix}_h"].unbind(0) if f"{prefix}_h" in given else ()
-    return (*past, *((given[f"{prefix}_c"],) if f"{prefix}_c" in given else ()))
-
-
-def _over_time(rate: Tensor | None, x: Tensor) -> Tensor | None:
-    return rate.expand(len(x), 1, -1) if rate is not None and rate.ndim == 1 else rate
+        incoming = {n: d for n, d in zip(ctx.results, gradients, strict=True) if d is not None}
+        # The operator can be differentiated again, the function behind it cannot.
+        again = torch.is_grad_enabled() or traced.needed((*given, *incoming.values()))
+        run = torch.ops.elman.layer_backward if again else operators.layer_backward
+        to = " ".join(incoming), list(incoming.values()), " ".join(wanted)
+        found = dict(zip(wanted, run(*ctx.call, given, saved, *to), strict=True))
+        return None, *(found.get(name) for name in names)

@@ -25,6 +25,7 @@ from elman.spec import CELLS, LAYER_NORM_EPS
 Named = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
 
+STATES = ("h", "c", "last_h", "last_c")
 # The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")
 _SUMMED = ("bias_ih", "bias_hh", "norm_hh", "peephole", "norm_c", "norm_c_bias")
@@ -58,7 +59,6 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     return shapes
 
 
-@torch.library.custom_op("elman::layer", mutates_args=())
 def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Run a layer forward; see the module."""
     given = _take(names, tensors)
@@ -66,7 +66,7 @@ def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tenso
     out = {name: _empty(shape, x) for name, shape in results(cell, order, flags, given).items()}
     rows = _valid_rows(given)
     used = len(x) * x.shape[1] if rows is None else len(rows)
-    here = {n: t if n in ("h", "c", "last_h", "last_c") else t[:used] for n, t in out.items()}
+    here = {n: t if n in STATES else t[:used] for n, t in out.items()}
     part = here["part"] if "part" in here else here["gates"]
     torch.mm(_rows_of(x, rows), given["weight_ih"].t(), out=part)
     if "part" in here:
@@ -78,7 +78,6 @@ def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tenso
     return list(out.values())
 
 
-@torch.library.custom_op("elman::layer_backward", mutates_args=())
 def layer_backward(
     cell: str,
     order: int,
@@ -96,10 +95,7 @@ def layer_backward(
     shapes = results(cell, order, flags, given)
     rows = _valid_rows(given)
     used = len(x) * x.shape[1] if rows is None else len(rows)
-    kept = {
-        n: t if n in ("h", "c", "last_h", "last_c") else t[:used]
-        for n, t in zip(shapes, saved, strict=True)
-    }
+    kept = {n: t if n in STATES else t[:used] for n, t in zip(shapes, saved, strict=True)}
     incoming = _take(gradient_names, gradients)
     d: Named = {"a": _empty((used, given["weight_hh"].shape[0]), x)}
     d["u"] = _empty(d["a"].shape, x) if cell == "gru" or "norm_hh" in given else d["a"]
@@ -195,28 +191,3 @@ def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str |
         "keep_is_constant": keep is not None and keep.ndim == 1,
         "threads": threads(torch.get_num_threads()),
     }
-
-
-@layer.register_fake
-def _layer(
-    cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor]
-) -> list[Tensor]:
-    given = dict(zip(names.split(), tensors, strict=True))
-    shapes = results(cell, order, flags, given).values()
-    return [given["x"].new_empty(shape) for shape in shapes]
-
-
-@layer_backward.register_fake
-def _layer_backward(
-    cell: str,
-    order: int,
-    flags: str,
-    names: str,
-    tensors: Sequence[Tensor],
-    saved: Sequence[Tensor],
-    gradient_names: str,
-    gradients: Sequence[Tensor],
-    wanted: str,
-) -> list[Tensor]:
-    given = dict(zip(names.split(), tensors, strict=True))
-    return [given[name].new_empty(given[name].shape) for name in wanted.split()]
