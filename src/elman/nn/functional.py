@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
@@ -31,7 +32,8 @@ def implementation(name: str) -> Iterator[None]:
     """Inside this context every layer is computed by ``name``: "core" (the native one),
     "fused" (PyTorch's own kernels) or "loop" (a loop over time in PyTorch).
 
-    For tests and measurements; "auto" takes the fastest that can do what is asked.
+    For tests and measurements; "auto" takes the fastest that can do what is asked, and is what
+    ``torch.compile`` and ``torch.export`` get in any case.
     """
     if name not in IMPLEMENTATIONS:
         raise UsageError("implementation", f"must be one of {IMPLEMENTATIONS}, found {name!r}")
@@ -69,7 +71,8 @@ def layer(
 
 
 def _choose(spec: LayerSpec, x: Tensor, around: Conditions, trajectory: bool) -> str:
-    wanted = _chosen.get()
+    # A tracer cannot look into a context.
+    wanted = "auto" if torch.compiler.is_compiling() else _chosen.get()
     able = {
         "core": native.supports(spec, x) and not _forward_mode(),
         "fused": fused.supports(spec, around) and not trajectory,

@@ -8,10 +8,8 @@ from torch import Tensor
 from elman.nn import unrolled
 from elman.nn.cells import State
 from elman.nn.loop import Conditions
-from elman.nn.operators import Named
+from elman.nn.operators import CONSTANT, Named
 from elman.spec import CELLS, LayerSpec
-
-Wants = Sequence[bool]
 
 
 def derivatives(
@@ -22,23 +20,23 @@ def derivatives(
     incoming: Named,
     wanted: str,
     outer: Sequence[Tensor],
-    wants: tuple[Wants, Wants],
+    wants: Sequence[Sequence[bool]],
 ) -> tuple[list[Tensor | None], list[Tensor | None]]:
     """What ``outer``, the gradients of the first gradients ``wanted``, give the inputs.
 
     ``given`` and ``incoming`` are what the backward operator had, and ``wants`` says which of
     either need a gradient; the others get None.
     """
-    inner = [n for n, t in given.items() if t.is_floating_point()]
+    inner = [n for n, t in given.items() if t.is_floating_point() and n not in CONSTANT]
 
     def first(*tensors: Tensor) -> tuple[Tensor, ...]:
         values = dict(zip(inner, tensors, strict=False))
         run = _layer(cell, order, flags, given | values, wanted.split(), list(incoming))
-        _, pull = torch.func.vjp(run, *(values[n] for n in wanted.split()))
+        pull = torch.func.vjp(run, *(values[n] for n in wanted.split()))[1]
         found: tuple[Tensor, ...] = pull(tensors[len(inner) :])
         return found
 
-    _, pull = torch.func.vjp(first, *(given[n] for n in inner), *incoming.values())
+    pull = torch.func.vjp(first, *(given[n] for n in inner), *incoming.values())[1]
     found = pull(tuple(outer))
     by_name = dict(zip(inner, found, strict=False))
     to_given = [by_name.get(n) if want else None for n, want in zip(given, wants[0], strict=True)]

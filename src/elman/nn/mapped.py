@@ -23,20 +23,19 @@ Mapped = tuple[list[Tensor], list[int]]
 
 
 def layer(
-    info: Any,
-    in_dims: tuple[Any, ...],
+    operator: Callable[..., Any],
+    samples: int,
+    dims: Dims,
     cell: str,
     order: int,
     flags: str,
     names: str,
     tensors: Sequence[Tensor],
 ) -> Mapped:
-    """Run the forward operator for every sample."""
-    dims, samples = in_dims[4], info.batch_size
+    """Run the forward ``operator`` for every sample; ``dims`` are those of the tensors."""
 
     def run(*tensors: Tensor) -> list[Tensor]:
-        found: list[Tensor] = torch.ops.elman.layer(cell, order, flags, names, tensors)
-        return found
+        return list(operator(cell, order, flags, names, tensors))
 
     if not _is_one_batch(names.split(), tensors, dims):
         return _apart(run, samples, tensors, dims)
@@ -47,8 +46,9 @@ def layer(
 
 
 def layer_backward(
-    info: Any,
-    in_dims: tuple[Any, ...],
+    operator: Callable[..., Any],
+    samples: int,
+    dims: Dims,
     cell: str,
     order: int,
     flags: str,
@@ -59,22 +59,21 @@ def layer_backward(
     gradients: Sequence[Tensor],
     wanted: str,
 ) -> Mapped:
-    """Run the backward operator for every sample."""
-    (of_given, of_saved, of_gradients), samples = (in_dims[i] for i in (4, 5, 7)), info.batch_size
+    """Run the backward ``operator`` for every sample; ``dims`` are those of all its tensors."""
     ends = len(tensors), len(tensors) + len(saved)
+    of_given, of_saved, of_gradients = dims[: ends[0]], dims[ends[0] : ends[1]], dims[ends[1] :]
 
     def run(*each: Tensor, wanted: str = wanted) -> list[Tensor]:
         lists = each[: ends[0]], each[ends[0] : ends[1]], each[ends[1] :]
         parts = (names, lists[0], lists[1], gradient_names, lists[2], wanted)
-        found: list[Tensor] = torch.ops.elman.layer_backward(cell, order, flags, *parts)
-        return found
+        return list(operator(cell, order, flags, *parts))
 
     weights = [n for n in wanted.split() if n not in _BATCH]
     plain = _TAKEN_APART.issuperset(weights) and "norm_hh" not in names.split()
     forward_was_one = of_saved[0] is not None and _is_one_batch(names.split(), tensors, of_given)
     if not (plain and forward_was_one):
         every = (*tensors, *saved, *gradients)
-        return _apart(run, samples, every, (*of_given, *of_saved, *of_gradients))
+        return _apart(run, samples, every, dims)
     given = _fold_all(names.split(), tensors, of_given, samples)
     kept = _fold_all(results(cell, order, flags, given), saved, of_saved, samples, len(given["x"]))
     incoming = _fold_all(gradient_names.split(), gradients, of_gradients, samples)
@@ -125,15 +124,18 @@ def _fold(name: str, t: Tensor, dim: int | None, samples: int, steps: int) -> Te
         return each.movedim(at if dim is None else dim, at).flatten(at, at + 1)
     if dim is None:
         return t
-    rows = t.movedim(dim, 0).unflatten(1, (steps, -1))  # (V, T, B, ...) of (T*B, ...) each
-    return rows.transpose(0, 1).flatten(0, 2)
+    rows = t.movedim(dim, 0)  # (V, T*B, ...)
+    apart = rows.reshape(samples, steps, rows.shape[1] // steps, *rows.shape[2:])
+    return apart.transpose(0, 1).flatten(0, 2)
 
 
 def _unfold(name: str, t: Tensor, samples: int, steps: int) -> Tensor:
     """The inverse of ``_fold``, samples first."""
     if name in _BATCH:
-        return t.unflatten(_BATCH[name], (samples, -1)).movedim(_BATCH[name], 0)
-    return t.unflatten(0, (steps, samples, -1)).transpose(0, 1).flatten(1, 2)
+        at = _BATCH[name]
+        return t.reshape(*t.shape[:at], samples, -1, *t.shape[at + 1 :]).movedim(at, 0)
+    apart = t.reshape(steps, samples, len(t) // steps // samples, *t.shape[1:])
+    return apart.transpose(0, 1).flatten(1, 2)
 
 
 def _of_weights(parts: Named, given: Named, kept: Named, samples: int, reverse: bool) -> Named:

@@ -1,31 +1,24 @@
 """Layers on the native core: the fastest on the CPU, with all options but projections."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from elman.core import is_built
-from elman.nn import loop, operators, traced
+from elman.nn import loop, operators, traced, transformed
 from elman.nn.cells import Parameters, State
 from elman.nn.loop import Conditions
+from elman.nn.transformed import Forward
 from elman.spec import LayerSpec
 
+_BUILT = is_built()
 _DTYPES = (torch.float32, torch.float64)
-
-
-class Call(NamedTuple):
-    """What the operators want to know beside the tensors."""
-
-    cell: str
-    order: int
-    flags: str
-    names: str
 
 
 def supports(spec: LayerSpec, x: Tensor) -> bool:
     """Whether the core is there and computes this layer."""
-    return is_built() and not spec.proj_size and x.device.type == "cpu" and x.dtype in _DTYPES
+    return _BUILT and not spec.proj_size and x.device.type == "cpu" and x.dtype in _DTYPES
 
 
 def run(
@@ -49,8 +42,10 @@ def run(
     )
     words = {"relu": spec.nonlinearity == "relu", "reverse": reverse, "training": training}
     flags = " ".join(word for word, holds in words.items() if holds)
-    call = Call(spec.cell, spec.order, flags, " ".join(given))
-    if seen:
+    call = Forward(spec.cell, spec.order, flags, " ".join(given))
+    if seen and traced.transformed():
+        outputs = transformed.layer(call, tensors)
+    elif seen:
         outputs = torch.ops.elman.layer(*call, tensors)
     elif training:
         outputs = _Layer.apply(call, *tensors)  # type: ignore[no-untyped-call]
@@ -91,7 +86,7 @@ def _conditions(spec: LayerSpec, around: Conditions, x: Tensor, reverse: bool) -
         rates = {name: rate for name, rate in kept.items() if rate is not None}
         constant = all(k.shape[1:] == (1, 1) and k.stride(0) == 0 for k in rates.values())
         for name, rate in rates.items():
-            full = rate.expand(len(x), *shape)
+            full = rate.expand(x.shape[0], *shape)
             found[name] = full[0, 0].contiguous() if constant else full.contiguous()
     return found
 
@@ -106,14 +101,14 @@ def _borders(around: Conditions, reverse: bool) -> Tensor:
     borders = torch.cat([around.resets[1:], torch.zeros_like(around.resets[:1])])
     if around.lengths is None:
         return borders
-    steps = torch.arange(len(borders), device=borders.device)[:, None]
+    steps = torch.arange(borders.shape[0], device=borders.device)[:, None]
     return borders & (steps < around.lengths - 1)
 
 
 def _older(newer: Tensor, first: Tensor, age: int, around: Conditions, reverse: bool) -> Tensor:
     """The state one timestep older than ``newer`` (T, B, H), after each timestep."""
     if reverse and around.lengths is not None:
-        steps = torch.arange(len(newer), device=newer.device)[:, None]
+        steps = torch.arange(newer.shape[0], device=newer.device)[:, None]
         ends = steps == around.lengths - 1  # where the sequence starts, in reverse
         before = torch.cat([newer[1:], first[None]])
         before = torch.where(ends[:, :, None], first, before)
@@ -131,7 +126,7 @@ class _Layer(torch.autograd.Function):
     """The operators for plain autograd, called without a detour through the dispatcher."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, call: Forward, *tensors: Tensor) -> tuple[Tensor, ...]:
         found = operators.layer(*call, tensors)
         ctx.call = call
         ctx.results = operators.results(
@@ -147,7 +142,7 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         names = ctx.call.names.split()
         given, saved = ctx.saved_tensors[: len(names)], ctx.saved_tensors[len(names) :]
-        wanted = [n for n, need in zip(names, ctx.needs_input_grad[1:], strict=True) if need]
+        wanted = traced.wanted(names, ctx.needs_input_grad[1:])
         incoming = {n: d for n, d in zip(ctx.results, gradients, strict=True) if d is not None}
         # The operator can be differentiated again, the function behind it cannot.
         again = torch.is_grad_enabled() or traced.needed((*given, *incoming.values()))

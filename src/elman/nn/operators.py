@@ -25,6 +25,7 @@ from elman.spec import CELLS, LAYER_NORM_EPS
 Named = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
 
+CONSTANT = ("mask", "keep_h", "keep_c")  # drawn, never learned: there is no derivative
 STATES = ("h", "c", "last_h", "last_c")
 # The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")

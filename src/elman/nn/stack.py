@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from elman import core
 from elman.errors import UsageError
 from elman.nn import door, functional, states
 from elman.nn.loop import Conditions
@@ -53,6 +54,7 @@ class RecurrentStack(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        core.native()  # says so, once, where there is none
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bool(bias)
         self.batch_first, self.bidirectional = batch_first, bidirectional
         self.dropout = self._probability("dropout", dropout)
@@ -256,7 +258,7 @@ class RecurrentStack(nn.Module):
     def _keep(self, x: Tensor, rate: float, size: int) -> Tensor:
         if self.training:
             return torch.bernoulli(x.new_full((*x.shape[:2], size), rate))
-        return x.new_full((1, 1, 1), rate).expand(len(x), 1, 1)
+        return x.new_full((1, 1, 1), rate).expand(x.shape[0], 1, 1)
 
     def extra_repr(self) -> str:
         """What ``print`` shows of the layer."""

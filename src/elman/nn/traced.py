@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from elman.nn import higher, mapped, operators
-from elman.nn.operators import STATES, results
+from elman.nn.operators import CONSTANT, STATES, results
 
 layer = torch.library.custom_op("elman::layer", operators.layer, mutates_args=())
 layer_backward = torch.library.custom_op(
@@ -61,7 +61,7 @@ def _first(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple[Any, ...]:
     given = dict(zip(split, tensors, strict=True))
     known = zip(results(cell, order, flags, given), gradients, strict=True)
     incoming = {name: d for name, d in known if d is not None}
-    wanted = [n for n, need in zip(split, ctx.needs_input_grad[4], strict=True) if need]
+    asked = wanted(split, ctx.needs_input_grad[4])
     found = torch.ops.elman.layer_backward(
         cell,
         order,
@@ -71,31 +71,56 @@ def _first(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple[Any, ...]:
         saved,
         " ".join(incoming),
         list(incoming.values()),
-        " ".join(wanted),
+        " ".join(asked),
     )
-    by_name = dict(zip(wanted, found, strict=True))
+    by_name = dict(zip(asked, found, strict=True))
     return None, None, None, None, [by_name.get(name) for name in split]
 
 
 def _keep_first(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    cell, order, flags, names, tensors, saved, gradient_names, gradients, wanted = inputs
-    ctx.call = (cell, order, flags), names.split(), gradient_names.split(), wanted, len(saved)
+    *call, tensors, saved, gradient_names, gradients, asked = inputs
+    ctx.parts = call, len(tensors), len(saved), gradient_names, asked
     ctx.save_for_backward(*tensors, *gradients)
 
 
 def _second(ctx: Any, outer: Sequence[Tensor]) -> tuple[Any, ...]:
-    fixed, names, gradient_names, wanted, saved = ctx.call
-    given = dict(zip(names, ctx.saved_tensors, strict=False))
-    incoming = dict(zip(gradient_names, ctx.saved_tensors[len(names) :], strict=True))
-    wants = ctx.needs_input_grad[4], ctx.needs_input_grad[7]
-    found = higher.derivatives(*fixed, given, incoming, wanted, outer, wants)
+    call, first, saved, gradient_names, asked = ctx.parts
+    tensors, gradients = ctx.saved_tensors[:first], ctx.saved_tensors[first:]
+    arguments = (*call, tensors, None, gradient_names, gradients, asked)
+    found = second(arguments, outer, ctx.needs_input_grad[4], ctx.needs_input_grad[7])
     return None, None, None, None, found[0], [None] * saved, None, found[1], None
+
+
+def wanted(names: Sequence[str], needs: Sequence[bool]) -> list[str]:
+    """Which of the inputs ``names`` the backward operator is to give the gradients of."""
+    pairs = zip(names, needs, strict=True)
+    return [name for name, need in pairs if need and name not in CONSTANT]
+
+
+def second(
+    arguments: Sequence[Any], outer: Sequence[Tensor], *wants: Sequence[bool]
+) -> tuple[list[Tensor | None], list[Tensor | None]]:
+    """Gradients of the ``tensors`` and ``gradients`` among the backward operator's arguments."""
+    cell, order, flags, names, tensors, _, gradient_names, gradients, asked = arguments
+    given = dict(zip(names.split(), tensors, strict=True))
+    incoming = dict(zip(gradient_names.split(), gradients, strict=True))
+    return higher.derivatives(cell, order, flags, given, incoming, asked, outer, wants)
+
+
+def _map(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
+    run = torch.ops.elman.layer
+    return mapped.layer(run, info.batch_size, in_dims[4], *arguments)
+
+
+def _map_backward(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
+    run, dims = torch.ops.elman.layer_backward, (*in_dims[4], *in_dims[5], *in_dims[7])
+    return mapped.layer_backward(run, info.batch_size, dims, *arguments)
 
 
 layer.register_autograd(_first, setup_context=_keep)
 layer_backward.register_autograd(_second, setup_context=_keep_first)
-layer.register_vmap(mapped.layer)
-layer_backward.register_vmap(mapped.layer_backward)
+layer.register_vmap(_map)
+layer_backward.register_vmap(_map_backward)
 
 
 def needed(tensors: Sequence[Tensor]) -> bool:
@@ -106,7 +131,7 @@ def needed(tensors: Sequence[Tensor]) -> bool:
     return (
         torch.compiler.is_compiling()
         or transformed()
-        or torch.jit.is_tracing()
+        or torch._C._get_tracing_state() is not None
         or torch._C._len_torch_dispatch_stack() > 0
         or any(type(t) not in (Tensor, torch.nn.Parameter) for t in tensors)
     )
