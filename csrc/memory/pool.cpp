@@ -12,11 +12,12 @@
 namespace elman {
 namespace {
 
-constexpr size_t huge_page = size_t(2) << 20;
+constexpr size_t huge_page = size_t(2) << 20, page = 4096;
 constexpr size_t most_kept = size_t(512) << 20;
 
 // Stands before each block; as large as a cache line, so that the block starts on one.
 struct alignas(64) Header {
+    void* start;  // of what the system gave
     size_t size;  // of header and block
 };
 
@@ -49,10 +50,15 @@ Header* find(Kept& in, size_t size) {
 
 Header* make(size_t size) {
     const size_t border = size >= huge_page ? huge_page : 64;
-    auto* const made = static_cast<Header*>(std::aligned_alloc(border, size));
-    if (!made) throw std::bad_alloc();
+    // Blocks on the same border of a page would have to wait for one another's writes: the
+    // processor compares the last twelve bits of addresses first.
+    static size_t colour = 0;
+    void* const start = std::aligned_alloc(border, size + page);
+    if (!start) throw std::bad_alloc();
+    auto* const made = reinterpret_cast<Header*>(static_cast<char*>(start) + colour++ % 16 * 64);
+    made->start = start;
 #if defined(__linux__)
-    if (border == huge_page) madvise(made, size, MADV_HUGEPAGE);
+    if (border == huge_page) madvise(start, size, MADV_HUGEPAGE);
 #endif
     made->size = size;
     return made;
@@ -63,7 +69,7 @@ Header* make(size_t size) {
 void* take_memory(size_t bytes) {
     if (bytes > size_t(1) << 46) throw std::bad_alloc();
     const size_t wanted = bytes + sizeof(Header);
-    const size_t border = wanted >= huge_page ? huge_page : 4096;
+    const size_t border = wanted >= huge_page ? huge_page : page;
     const size_t size = (wanted + border - 1) / border * border;
     Kept& all = kept();
     const std::lock_guard<std::mutex> lock(all.mutex);
@@ -82,7 +88,7 @@ void return_memory(void* block) noexcept {
     all.bytes += header->size;
     while (all.bytes > most_kept) {
         all.bytes -= all.blocks.front()->size;
-        std::free(all.blocks.front());
+        std::free(all.blocks.front()->start);
         all.blocks.erase(all.blocks.begin());
     }
 }
@@ -97,7 +103,7 @@ size_t release_memory() {
     Kept& all = kept();
     const std::lock_guard<std::mutex> lock(all.mutex);
     const size_t bytes = all.bytes;
-    for (Header* each : all.blocks) std::free(each);
+    for (Header* each : all.blocks) std::free(each->start);
     all.blocks.clear();
     all.bytes = 0;
     return bytes;

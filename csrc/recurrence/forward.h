@@ -18,6 +18,7 @@ template <class T, class C>
 class Forward {
     static constexpr size_t L = lanes<T>, G = C::gates;
     static constexpr bool lstm = G == 4, gru = G == 3;
+    static constexpr size_t ahead = 6;  // rows
 
   public:
     Forward(const Sequence<T>& sequence, const Team& team)
@@ -102,12 +103,17 @@ class Forward {
                 for (size_t p = panel; p < panel + vectors / G; ++p)
                     for (size_t i = first; i < first + height; ++i) finish(t, i, p);
             };
+            const auto ready = [&](size_t first, size_t height) {
+                for (size_t p = panel; p < panel + vectors / G; ++p)
+                    for (size_t i = first; i < first + height; ++i)
+                        begin(t, i, p, start + (p - panel) * G * L);
+            };
             T* const out = u.get() + (panel - share.panel) * G * L;
             if constexpr (G == 1)
-                block<T>(vectors, weights, s.order * s.units, rows.data(), count, start, out,
-                         stride, done);
+                block<T>(vectors, weights, s.order * s.units, rows.data(), count, out, stride,
+                         ready, done);
             else
-                block_of<T, G>(weights, s.units, rows.data(), count, start, out, stride, done);
+                block_of<T, G>(weights, s.units, rows.data(), count, out, stride, ready, done);
         });
         for (size_t i = 0; !at_once && i < count; ++i) {
             if (s.gain_hh) normalise_u(t, i);
@@ -122,6 +128,35 @@ class Forward {
         put_out(t, i, panel);
     }
 
+    // What the product is added to: the biases, and the input part where nothing comes between.
+    // It is read here, before the tile, since reading it between the writes of other rows would
+    // wait for these: they are often a multiple of 4096 bytes apart.
+    void begin(size_t t, size_t i, size_t panel, const T* start) {
+        expect(t, i + ahead, panel);
+        const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L;
+        T* const to = u.get() + i * stride + (panel - share.panel) * G * L;
+        for (size_t g = 0; g < G; ++g) {
+            Vec<T> v = load<T>(start + g * L);
+            if (joined(g)) v += load<T>(s.gates + (row * G + g) * s.units + col, s.units - col);
+            store<T>(to + g * L, v);
+        }
+    }
+
+    // Asks for the cache lines of the row after next: the processor would not foresee them.
+    void expect(size_t t, size_t i, size_t panel) const {
+        const size_t count = share.rows(s.active[t]);
+        if (i >= count) i -= count, ++panel;
+        if (i >= count || panel >= share.panel_end) return;
+        const size_t b = share.row_at(i), col = panel * L, at = s.place(t, b) * s.units + col;
+        for (size_t g = 0; g < G; ++g)
+            __builtin_prefetch(s.gates + (s.row(t, b) * G + g) * s.units + col, 1);
+        __builtin_prefetch(s.h + at, 1);
+        if (lstm) __builtin_prefetch(s.c + at, 1);
+    }
+
+    // Whether a_t + u_t is all that gate g needs: not for the GRU's n, nor for a normalised u_t.
+    bool joined(size_t g) const { return !s.gain_hh && !(gru && g == 2); }
+
     // The gates, and what the cell computes from them: the LSTM's c, the others' h.
     void activate(size_t t, size_t i, size_t panel) {
         const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L;
@@ -130,8 +165,8 @@ class Forward {
         const T* const product = u.get() + i * stride + (panel - share.panel) * G * L;
         Vec<T> v[G], w[G];
         for (size_t g = 0; g < G; ++g) {
-            v[g] = load<T>(gates + g * s.units, n);
             w[g] = load<T>(product + g * L);
+            v[g] = joined(g) ? Vec<T>{} : load<T>(gates + g * s.units, n);
         }
         if constexpr (lstm) {
             for (size_t g = 0; g < G; ++g) v[g] += w[g];

@@ -14,17 +14,24 @@ constexpr size_t registers = ELMAN_VECTOR_BYTES == 64 ? 32 : 16;
 template <int V>
 constexpr size_t rows_of_tile = (registers - V - 1) / V > 8 ? 8 : (registers - V - 1) / V;
 
-// out[r][v] = start[v] (null: 0) + sum over k of w[k][v] * x[r][k]; rows of out are `stride` apart.
+// out[r][v] += sum over k of w[k][v] * x[r][k]; rows of out are `stride` apart.
 template <class T, int V, int R>
-void tile(const T* w, size_t depth, const T* const* rows, const T* start, T* out, size_t stride) {
+void tile(const T* w, size_t depth, const T* const* rows, T* out, size_t stride) {
     constexpr size_t L = lanes<T>;
     // A single row is bound by the latency of multiply-add, so its sum is cut into parts.
     constexpr size_t parts = R > 2 ? 1 : R * V >= 4 ? 2 : R * V == 3 ? 3 : R * V == 2 ? 4 : 8;
-    Vec<T> sums[parts][R][V] = {};
+    Vec<T> sums[parts][R][V];
     const T* x[R];
-    for (int r = 0; r < R; ++r) x[r] = rows[r];
-    for (int v = 0; start && v < V; ++v)
-        for (int r = 0; r < R; ++r) sums[0][r][v] = load<T>(start + v * L);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+        x[r] = rows[r];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) {
+            sums[0][r][v] = load<T>(out + r * stride + v * L);
+#pragma GCC unroll 8
+            for (size_t part = 1; part < parts; ++part) sums[part][r][v] = Vec<T>{};
+        }
+    }
     size_t k = 0;
     for (; k + parts <= depth; k += parts, w += parts * V * L)
 #pragma GCC unroll 8
@@ -39,45 +46,51 @@ void tile(const T* w, size_t depth, const T* const* rows, const T* start, T* out
                 for (int v = 0; v < V; ++v) sums[part][r][v] += weights[v] * element;
             }
         }
-    for (; k < depth; ++k, w += V * L)
+    for (; parts > 1 && k < depth; ++k, w += V * L)
+#pragma GCC unroll 8
         for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
             for (int v = 0; v < V; ++v) sums[0][r][v] += load<T>(w + v * L) * broadcast<T>(x[r][k]);
+#pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
         for (int v = 0; v < V; ++v) {
+#pragma GCC unroll 8
             for (size_t part = 1; part < parts; ++part) sums[0][r][v] += sums[part][r][v];
             store<T>(out + r * stride + v * L, sums[0][r][v]);
         }
 }
 
 template <class T, int V, int R = 1>
-void tile_of(size_t count, const T* w, size_t depth, const T* const* rows, const T* start, T* out,
-             size_t stride) {
+void tile_of(size_t count, const T* w, size_t depth, const T* const* rows, T* out, size_t stride) {
     if constexpr (R < rows_of_tile<V>)
-        if (count > R) return tile_of<T, V, R + 1>(count, w, depth, rows, start, out, stride);
-    tile<T, V, R>(w, depth, rows, start, out, stride);
+        if (count > R) return tile_of<T, V, R + 1>(count, w, depth, rows, out, stride);
+    tile<T, V, R>(w, depth, rows, out, stride);
 }
 
-// All rows, in tiles of nearly the same height; done(first, count) follows each of them.
-template <class T, int V, class Done>
-ELMAN_INLINE void block_of(const T* w, size_t depth, const T* const* rows, size_t count,
-                           const T* start, T* out, size_t stride, Done done) {
+// All rows, in tiles of nearly the same height; ready(first, count) precedes and done(first, count)
+// follows each of them.
+template <class T, int V, class Ready, class Done>
+ELMAN_INLINE void block_of(const T* w, size_t depth, const T* const* rows, size_t count, T* out,
+                           size_t stride, Ready ready, Done done) {
     const size_t tiles = (count + rows_of_tile<V> - 1) / rows_of_tile<V>;
     for (size_t i = 0; i < tiles; ++i) {
         const size_t first = count * i / tiles, height = count * (i + 1) / tiles - first;
-        tile_of<T, V>(height, w, depth, rows + first, start, out + first * stride, stride);
+        ready(first, height);
+        tile_of<T, V>(height, w, depth, rows + first, out + first * stride, stride);
         done(first, height);
     }
 }
 
 // The same for a width known at run time, from 1 to 4 vectors.
-template <class T, class Done>
+template <class T, class Ready, class Done>
 ELMAN_INLINE void block(size_t width, const T* w, size_t depth, const T* const* rows, size_t count,
-                        const T* start, T* out, size_t stride, Done done) {
+                        T* out, size_t stride, Ready ready, Done done) {
     switch (width) {
-        case 1: return block_of<T, 1>(w, depth, rows, count, start, out, stride, done);
-        case 2: return block_of<T, 2>(w, depth, rows, count, start, out, stride, done);
-        case 3: return block_of<T, 3>(w, depth, rows, count, start, out, stride, done);
-        default: return block_of<T, 4>(w, depth, rows, count, start, out, stride, done);
+        case 1: return block_of<T, 1>(w, depth, rows, count, out, stride, ready, done);
+        case 2: return block_of<T, 2>(w, depth, rows, count, out, stride, ready, done);
+        case 3: return block_of<T, 3>(w, depth, rows, count, out, stride, ready, done);
+        default: return block_of<T, 4>(w, depth, rows, count, out, stride, ready, done);
     }
 }
 
