@@ -11,7 +11,6 @@ from nn.configured import (
     B,
     Configured,
     D,
-    H,
     T,
     answers,
     around,
@@ -24,9 +23,13 @@ from nn.configured import (
 from torch import Tensor, nn
 
 from elman.core import is_built
-from elman.nn import native, operators
+from elman.nn import operators
 
-pytestmark = pytest.mark.skipif(not is_built(), reason="the operators are the core's")
+pytestmark = [
+    pytest.mark.skipif(not is_built(), reason="the operators are the core's"),
+    # Inductor itself uses what torch calls deprecated.
+    pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning"),
+]
 every_way = pytest.mark.parametrize("ways", WAYS.values(), ids=WAYS)
 every_layer = pytest.mark.parametrize("configured", CONFIGURED.values(), ids=CONFIGURED)
 
@@ -147,8 +150,9 @@ def test_operators_keep_their_promises(
 ) -> None:
     calls: dict[str, Sequence[Any]] = {}
     for name in ("layer", "layer_backward"):
+        run = getattr(operators, name)
 
-        def spy(*given: Any, name: str = name, run: Any = getattr(operators, name)) -> Any:
+        def spy(*given: Any, name: str = name, run: Any = run) -> Any:
             calls[name] = given
             return run(*given)
 
@@ -162,10 +166,3 @@ def test_operators_keep_their_promises(
             tuple(asking(each) for each in given),
             test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
         )
-
-
-@pytest.mark.parametrize("name", ["relu3-all", "gru-all", "lstm-all"])
-def test_the_forward_operator_under_aot(name: str) -> None:
-    layer, seen = make(CONFIGURED[name]), list[Any]()
-    spec, p = layer.specs[0][0], layer._parameters_of(0, False)
-    del spec, p, seen, H, native

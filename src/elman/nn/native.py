@@ -1,5 +1,6 @@
 """Layers on the native core: the fastest on the CPU, with all options but projections."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -43,16 +44,13 @@ def run(
     words = {"relu": spec.nonlinearity == "relu", "reverse": reverse, "training": training}
     flags = " ".join(word for word, holds in words.items() if holds)
     call = Forward(spec.cell, spec.order, flags, " ".join(given))
-    if seen and traced.transformed():
-        outputs = transformed.layer(call, tensors)
-    elif seen:
-        outputs = torch.ops.elman.layer(*call, tensors)
-    elif training:
-        outputs = _Layer.apply(call, *tensors)  # type: ignore[no-untyped-call]
-    else:
-        outputs = operators.layer(*call, tensors)
+    outputs = _outputs(call, tensors, seen)
     found = dict(zip(operators.results(*call[:3], given), outputs, strict=True))
-    final = (*found["last_h"].unbind(0), *((found["last_c"],) if "last_c" in found else ()))
+    past = found["last_h"]
+    final = (
+        *(past[i] for i in range(spec.order)),
+        *([found["last_c"]] if "last_c" in found else []),
+    )
     if not trajectory:
         return found["h"], final, None
     every = [found["h"]]
@@ -61,8 +59,22 @@ def run(
     return found["h"], final, (*every, *((found["c"],) if "c" in found else ()))
 
 
+def _outputs(call: Forward, tensors: list[Tensor], seen: bool) -> Sequence[Tensor]:
+    """What the forward operator returns, by the shortest way that whoever looks on allows."""
+    if seen and traced.transformed():
+        return transformed.layer(call, tensors)
+    if seen:
+        found: list[Tensor] = torch.ops.elman.layer(*call, tensors)
+        return found
+    if "training" in call.flags:
+        kept: tuple[Tensor, ...] = _Layer.apply(call, *tensors)  # type: ignore[no-untyped-call]
+        return kept
+    return operators.layer(*call, tensors)
+
+
 def _states(prefix: str, spec: LayerSpec, state: State) -> dict[str, Tensor]:
-    found = {f"{prefix}_h": torch.stack(state[: spec.order])}
+    past = state[: spec.order]
+    found = {f"{prefix}_h": past[0].unsqueeze(0) if spec.order == 1 else torch.stack(past)}
     if spec.cell == "lstm":
         found[f"{prefix}_c"] = state[-1]
     return found
@@ -146,7 +158,7 @@ class _Layer(torch.autograd.Function):
         incoming = {n: d for n, d in zip(ctx.results, gradients, strict=True) if d is not None}
         # The operator can be differentiated again, the function behind it cannot.
         again = torch.is_grad_enabled() or traced.needed((*given, *incoming.values()))
-        run = torch.ops.elman.layer_backward if again else operators.layer_backward
+        run: Any = torch.ops.elman.layer_backward if again else operators.layer_backward
         to = " ".join(incoming), list(incoming.values()), " ".join(wanted)
         found = dict(zip(wanted, run(*ctx.call, given, saved, *to), strict=True))
         return None, *(found.get(name) for name in names)

@@ -12,9 +12,9 @@ and ``lengths`` (B,) int64, ``mask`` (B, k*H), ``keep_h`` and ``keep_c`` (T, B, 
 those of :func:`results`. Flags: "relu", "reverse", and "training" where a backward pass may follow.
 """
 
-import math
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from elman.spec import CELLS, LAYER_NORM_EPS
 Named = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
 
+_NAMES = {t: str(t).removeprefix("torch.") for t in (torch.float32, torch.float64, torch.bfloat16)}
 CONSTANT = ("mask", "keep_h", "keep_c")  # drawn, never learned: there is no derivative
 STATES = ("h", "c", "last_h", "last_c")
 # The parameters whose gradients the core adds up itself.
@@ -66,8 +67,7 @@ def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tenso
     x = given["x"]
     out = {name: _empty(shape, x) for name, shape in results(cell, order, flags, given).items()}
     rows = _valid_rows(given)
-    used = len(x) * x.shape[1] if rows is None else len(rows)
-    here = {n: t if n in STATES else t[:used] for n, t in out.items()}
+    here = _only(out, rows)
     part = here["part"] if "part" in here else here["gates"]
     torch.mm(_rows_of(x, rows), given["weight_ih"].t(), out=part)
     if "part" in here:
@@ -75,7 +75,7 @@ def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tenso
         to = {"out0": here["gates"], "out1": here["part_mean"], "out2": here["part_scale"]}
         torch.ops.aten.native_layer_norm.out(part, *normal, **to)
     run = _core().forward64 if x.dtype == torch.float64 else _core().forward32
-    run(_options(cell, order, flags, given), given, here)
+    run(_options(cell, order, flags, given), _lent(given), _lent(here))
     return list(out.values())
 
 
@@ -96,13 +96,14 @@ def layer_backward(
     shapes = results(cell, order, flags, given)
     rows = _valid_rows(given)
     used = len(x) * x.shape[1] if rows is None else len(rows)
-    kept = {n: t if n in STATES else t[:used] for n, t in zip(shapes, saved, strict=True)}
+    kept = _only(_take(" ".join(shapes), saved), rows)
     incoming = _take(gradient_names, gradients)
     d: Named = {"a": _empty((used, given["weight_hh"].shape[0]), x)}
     d["u"] = _empty(d["a"].shape, x) if cell == "gru" or "norm_hh" in given else d["a"]
     d |= {n: _empty(given[n].shape, x) for n in given if n in _SUMMED + _STATES}
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
-    run(_options(cell, order, flags, given), given, kept, incoming, d)
+    arrays = (_lent(each) for each in (given, kept, incoming, d))
+    run(_options(cell, order, flags, given), *arrays)
     if "norm_ih" in given:
         d["a"], d["norm_ih"], d_bias = torch.ops.aten.native_layer_norm_backward(
             d["a"],
@@ -147,7 +148,7 @@ def _of_input(d_a: Tensor, given: Named, rows: Tensor | None) -> Tensor:
 
 
 def _take(names: str, tensors: Sequence[Tensor]) -> Named:
-    return dict(zip(names.split(), (t.detach().contiguous() for t in tensors), strict=True))
+    return dict(zip(names.split(), (t.contiguous() for t in tensors), strict=True))
 
 
 def _core() -> ModuleType:
@@ -158,9 +159,20 @@ def _core() -> ModuleType:
 
 def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
     """Uninitialised memory that the core keeps for the next pass, rather than the system."""
-    size = math.prod(shape) * like.element_size()
-    block: Tensor = torch.utils.dlpack.from_dlpack(_core().empty(size))
-    return block.view(like.dtype).view(tuple(shape))
+    made: Tensor = torch.utils.dlpack.from_dlpack(_core().empty(shape, _NAMES[like.dtype]))
+    return made
+
+
+def _only(found: Named, rows: Tensor | None) -> Named:
+    """Of what is saved row by row the first rows, as many as are valid."""
+    if rows is None:
+        return found
+    return {n: t if n in STATES else t[: len(rows)] for n, t in found.items()}
+
+
+def _lent(arrays: Named) -> dict[str, Any]:
+    """The arrays as the core takes them, ten times sooner than it could ask each tensor."""
+    return {name: torch._C._to_dlpack(t) for name, t in arrays.items()}
 
 
 def _valid_rows(given: Named) -> Tensor | None:
@@ -169,7 +181,7 @@ def _valid_rows(given: Named) -> Tensor | None:
     if lengths is None:
         return None
     rows = torch.empty(int(lengths.sum()), dtype=torch.int64)
-    _core().valid_rows(len(given["x"]), lengths, rows)
+    _core().valid_rows(given["x"].shape[0], *_lent({"lengths": lengths, "rows": rows}).values())
     return rows
 
 

@@ -243,7 +243,7 @@ class RecurrentStack(nn.Module):
         batch = x.shape[1]
         mask = None
         if self.training and self.recurrent_dropout:
-            ones = x.new_ones(batch, spec.order * spec.output_size)
+            ones = torch.ones(batch, spec.order * spec.output_size, dtype=x.dtype, device=x.device)
             mask = nn.functional.dropout(ones, self.recurrent_dropout)
         keep = None
         if any(self.zoneout):
@@ -257,7 +257,9 @@ class RecurrentStack(nn.Module):
 
     def _keep(self, x: Tensor, rate: float, size: int) -> Tensor:
         if self.training:
-            return torch.bernoulli(x.new_full((*x.shape[:2], size), rate))
+            # Not x.new_full: under vmap that would be one a sample, even where all shall be the same.
+            shape, kind = (*x.shape[:2], size), {"dtype": x.dtype, "device": x.device}
+            return torch.bernoulli(torch.full(shape, rate, **kind))
         return x.new_full((1, 1, 1), rate).expand(x.shape[0], 1, 1)
 
     def extra_repr(self) -> str:
