@@ -8,9 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.utils.checkpoint import checkpoint
 
 from elman.errors import UsageError
-from elman.nn import fused, native, unrolled
+from elman.nn import fused, native, traced, unrolled
 from elman.nn.cells import Parameters, State
 from elman.nn.loop import Conditions
 from elman.spec import LayerSpec
@@ -53,21 +54,32 @@ def layer(
     *,
     reverse: bool = False,
     trajectory: bool = False,
+    recompute: bool = False,
 ) -> Result:
     """Run x (T, B, D) through one layer from ``state``, backwards in time if ``reverse``.
 
     In reverse each sequence starts at its own last valid timestep, and a reset at t, the border
-    between t-1 and t, acts before t-1. Raises UsageError when the implementer of
-    :func:`implementation` cannot do what is asked.
+    between t-1 and t, acts before t-1. With ``recompute`` only ``x``, the states and the parameters
+    are kept for the backward pass, which runs the layer forward again. Raises UsageError when the
+    implementer of :func:`implementation` cannot do what is asked.
     """
     chosen = _choose(spec, x, around, trajectory)
-    if chosen == "core":
-        how = {"reverse": reverse, "trajectory": trajectory}
-        return Result(*native.run(spec, p, x, state, around, **how))
-    if chosen == "fused":
-        return Result(*fused.run(spec, p, x, state, reverse=reverse), None)
-    outputs, final, states = unrolled.run(spec, p, x, state, around, reverse=reverse)
-    return Result(outputs, final, states if trajectory else None)
+
+    def run(x: Tensor, state: State) -> Result:
+        if chosen == "core":
+            how = {"reverse": reverse, "trajectory": trajectory}
+            return Result(*native.run(spec, p, x, state, around, **how))
+        if chosen == "fused":
+            return Result(*fused.run(spec, p, x, state, reverse=reverse), None)
+        outputs, final, states = unrolled.run(spec, p, x, state, around, reverse=reverse)
+        return Result(outputs, final, states if trajectory else None)
+
+    # Transforms of torch.func refuse the hooks that recomputing needs; they keep everything.
+    if not recompute or not torch.is_grad_enabled() or traced.transformed():
+        return run(x, state)
+    # What is random was drawn before, so that there is no generator to set back.
+    again: Result = checkpoint(run, x, state, use_reentrant=False, preserve_rng_state=False)
+    return again
 
 
 def _choose(spec: LayerSpec, x: Tensor, around: Conditions, trajectory: bool) -> str:

@@ -153,7 +153,8 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         names = ctx.call.names.split()
-        given, saved = ctx.saved_tensors[: len(names)], ctx.saved_tensors[len(names) :]
+        every = ctx.saved_tensors  # once: a second look would recompute again
+        given, saved = every[: len(names)], every[len(names) :]
         wanted = traced.wanted(names, ctx.needs_input_grad[1:])
         incoming = {n: d for n, d in zip(ctx.results, gradients, strict=True) if d is not None}
         # The operator can be differentiated again, the function behind it cannot.

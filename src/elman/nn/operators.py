@@ -40,6 +40,12 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     (B, H). Saved are ``gates`` (T*B, G*H), all activated, and by option what :mod:`csrc` calls
     ``entering``, ``inner``, ``normal``, ``normal_c`` and their scales, and the input part before
     its normalisation. With lengths only the first rows are used.
+
+    Memory kept for the backward pass, in numbers a timestep, sequence and unit, ``h`` (which the
+    caller has anyway) and ``c`` among them: Elman 2, GRU 5, LSTM 6; k more with ``mask``, with
+    ``resets``, with ``lengths`` or with an order k above 1; 2 G more with layer normalisation, and
+    1 more for the LSTM.
+    One float32 LSTM step of H units is (4 + 1 + 1) * H * 4 bytes.
     """
     (steps, batch), units = given["x"].shape[:2], given["weight_hh"].shape[1] // order
     rows, width, past = steps * batch, given["weight_hh"].shape[0], order * units

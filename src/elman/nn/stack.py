@@ -30,6 +30,11 @@ class RecurrentStack(nn.Module):
     zoneout: probability that a unit keeps its old value at a timestep (Krueger et al. 2017); one
         number, or one a state (h, c). In evaluation its expected value is used.
     learn_initial_state: the state of sequences that come without ``hx`` is a parameter.
+    recompute: keep only inputs and states for the backward pass, and run each layer forward again
+        there: the same gradients to the last bit, for about a third more time. The attribute of
+        this name may be set at any time. Without it a layer keeps, beside its input and output,
+        what ``elman.nn.operators.results`` states: 2, 5 or 6 numbers (RNN, GRU, LSTM) a timestep,
+        sequence and unit, which is 8, 20 or 24 bytes in float32.
 
     Raises UsageError for sizes and options that do not go together.
     """
@@ -50,6 +55,7 @@ class RecurrentStack(nn.Module):
         recurrent_dropout: float = 0.0,
         zoneout: float | Sequence[float] = 0.0,
         learn_initial_state: bool = False,
+        recompute: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -57,6 +63,7 @@ class RecurrentStack(nn.Module):
         core.native()  # says so, once, where there is none
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bool(bias)
         self.batch_first, self.bidirectional = batch_first, bidirectional
+        self.recompute = recompute
         self.dropout = self._probability("dropout", dropout)
         self.recurrent_dropout = self._probability("recurrent_dropout", recurrent_dropout)
         base_states = CELLS[cell].states
@@ -225,9 +232,8 @@ class RecurrentStack(nn.Module):
                 start = first[len(final)] if first else initial
                 around = self._around(spec, x, entered, initial)
                 p = self._parameters_of(layer, reverse)
-                result = functional.layer(
-                    spec, p, x, start, around, reverse=reverse, trajectory=trajectory
-                )
+                how = {"trajectory": trajectory, "recompute": self.recompute}
+                result = functional.layer(spec, p, x, start, around, reverse=reverse, **how)
                 outputs.append(result.outputs)
                 final.append(result.final)
                 every.append(result.trajectory or ())
@@ -257,9 +263,9 @@ class RecurrentStack(nn.Module):
 
     def _keep(self, x: Tensor, rate: float, size: int) -> Tensor:
         if self.training:
-            # Not x.new_full: under vmap that would be one a sample, even where all shall be the same.
-            shape, kind = (*x.shape[:2], size), {"dtype": x.dtype, "device": x.device}
-            return torch.bernoulli(torch.full(shape, rate, **kind))
+            # Not x.new_full, which under vmap is one a sample even where all shall be the same.
+            shape = (*x.shape[:2], size)
+            return torch.bernoulli(torch.full(shape, rate, dtype=x.dtype, device=x.device))
         return x.new_full((1, 1, 1), rate).expand(x.shape[0], 1, 1)
 
     def extra_repr(self) -> str:
@@ -268,7 +274,13 @@ class RecurrentStack(nn.Module):
         shown = [f"{self.input_size}, {self.hidden_size}", f"num_layers={self.num_layers}"]
         shown += [
             f"{name}={getattr(self, name)}"
-            for name in ("batch_first", "dropout", "bidirectional", "recurrent_dropout")
+            for name in (
+                "batch_first",
+                "dropout",
+                "bidirectional",
+                "recurrent_dropout",
+                "recompute",
+            )
             if getattr(self, name)
         ]
         shown += [f"zoneout={self.zoneout}"] if any(self.zoneout) else []

@@ -57,7 +57,8 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 def _first(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple[Any, ...]:
     cell, order, flags, names = ctx.call
     split = names.split()
-    tensors, saved = ctx.saved_tensors[: len(split)], ctx.saved_tensors[len(split) :]
+    every = ctx.saved_tensors  # once: a second look would recompute again
+    tensors, saved = every[: len(split)], every[len(split) :]
     given = dict(zip(split, tensors, strict=True))
     known = zip(results(cell, order, flags, given), gradients, strict=True)
     incoming = {name: d for name, d in known if d is not None}
@@ -85,7 +86,8 @@ def _keep_first(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None
 
 def _second(ctx: Any, outer: Sequence[Tensor]) -> tuple[Any, ...]:
     call, first, saved, gradient_names, asked = ctx.parts
-    tensors, gradients = ctx.saved_tensors[:first], ctx.saved_tensors[first:]
+    every = ctx.saved_tensors
+    tensors, gradients = every[:first], every[first:]
     arguments = (*call, tensors, None, gradient_names, gradients, asked)
     found = second(arguments, outer, ctx.needs_input_grad[4], ctx.needs_input_grad[7])
     return None, None, None, None, found[0], [None] * saved, None, found[1], None
