@@ -17,6 +17,7 @@ from elman.nn.loop import Conditions
 from elman.spec import LayerSpec
 
 IMPLEMENTATIONS = ("auto", "core", "loop", "fused")
+_SHORT = {"elman": 4, "gru": 2, "lstm": 2}  # timesteps
 _chosen: ContextVar[str] = ContextVar("implementation", default="auto")
 
 
@@ -92,7 +93,23 @@ def _choose(spec: LayerSpec, x: Tensor, around: Conditions, trajectory: bool) ->
     }
     if wanted != "auto" and not able[wanted]:
         raise UsageError(wanted, f"cannot compute this layer or this call, found {spec}")
-    return next(n for n, can in able.items() if can) if wanted == "auto" else wanted
+    if wanted != "auto":
+        return wanted
+    if able["core"] and _is_short(spec, x, around, trajectory):
+        return "fused" if able["fused"] and spec.cell != "lstm" else "loop"
+    return next(n for n, can in able.items() if can)
+
+
+def _is_short(spec: LayerSpec, x: Tensor, around: Conditions, trajectory: bool) -> bool:
+    """Whether a call of the core costs more than it saves; docs/decisions.md has the figures.
+
+    To a tracer the number of timesteps must stay free, and a call costs nothing there.
+    """
+    if torch.compiler.is_compiling() or trajectory or traced.transformed():
+        return False
+    if around.lengths is not None or around.resets is not None:
+        return False
+    return x.shape[0] <= _SHORT[spec.cell]
 
 
 def _forward_mode() -> bool:

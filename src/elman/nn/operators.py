@@ -1,7 +1,6 @@
-"""One layer through time on the native core, as two PyTorch operators: forward and backward.
+"""One layer through time on the native core: what the two PyTorch operators compute.
 
-They are ``torch.library`` operators with fake kernels, so that ``torch.compile`` and
-``torch.export`` see one node each; the core itself gets arrays by pointer and is linked to no
+:mod:`elman.nn.traced` makes operators of them. The core gets arrays by pointer and is linked to no
 version of PyTorch. What runs in order is the core's; the products over all timesteps at once,
 ``W_ih x`` and the sums that are the gradients of the weights, are PyTorch's matrix products.
 
@@ -12,7 +11,9 @@ and ``lengths`` (B,) int64, ``mask`` (B, k*H), ``keep_h`` and ``keep_c`` (T, B, 
 those of :func:`results`. Flags: "relu", "reverse", and "training" where a backward pass may follow.
 """
 
+import os
 from collections.abc import Sequence
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -157,9 +158,12 @@ def _take(names: str, tensors: Sequence[Tensor]) -> Named:
     return dict(zip(names.split(), (t.contiguous() for t in tensors), strict=True))
 
 
+@cache
 def _core() -> ModuleType:
     core = native()
     assert core is not None  # whoever chooses these operators has asked
+    # A fork leaves PyTorch's threads behind, and its products would wait for them for ever.
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
     return core
 
 
