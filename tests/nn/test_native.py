@@ -281,7 +281,7 @@ def test_a_wrong_number_of_threads_is_refused(wanted: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("isa", isas())
 def test_every_instruction_set(isa: str) -> None:
-    chosen = "core-T or every_option or training_is or lengths_in"
+    chosen = "square or zeros or precision or every_option or training_is or lengths_in"
     files = [TESTS / "test_equivalence.py", Path(__file__)]
     arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, *map(str, files)]
     done = python("", *arguments, ELMAN_ISA=isa)
