@@ -21,7 +21,7 @@ def native() -> ModuleType | None:
     instruction set that this machine lacks.
     """
     if not is_built():
-        message = "[core] elman was installed without a C++ compiler: this runs on NumPy, slowly"
+        message = "[core] elman was installed without a C++ compiler: it works, but slowly"
         warnings.warn(message, stacklevel=3)
         return None
     core = importlib.import_module("elman._core")

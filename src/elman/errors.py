@@ -69,7 +69,7 @@ def check_shape(operation: str, name: str, array: Any, expected: Sequence[int | 
     ...
     elman.errors.UsageError: [LSTM] input must have shape (T, B, 9), found (5, 3, 8)
     """
-    found = tuple(int(size) for size in array.shape)
+    found = tuple(array.shape)  # not int(): a traced size would no longer be free
     fits = len(found) == len(expected) and all(
         isinstance(want, str) or want == size for want, size in zip(expected, found, strict=True)
     )

@@ -26,5 +26,5 @@ def test_a_missing_core_is_said_once() -> None:
         [sys.executable, "-c", CODE], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    wanted = "[core] elman was installed without a C++ compiler: this runs on NumPy, slowly"
+    wanted = "[core] elman was installed without a C++ compiler: it works, but slowly"
     assert done.stdout.splitlines() == [wanted]

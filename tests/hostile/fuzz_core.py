@@ -178,8 +178,8 @@ def rows(chance: random.Random, memory: Memory) -> None:
 
 def memory_calls(chance: random.Random, _memory: Memory) -> None:
     size = chance.choice([0, 1, 4095, 2**21 - 64, 2**46, 2**63, *STRANGE])
-    block = np.from_dlpack(Block(_core.empty(size)))
-    assert block.nbytes == size
+    block = np.from_dlpack(Block(_core.empty([size], chance.choice(["float32", "int128"]))))
+    assert block.nbytes == 4 * size
     if chance.random() < 0.1:
         _core.release_memory()
 

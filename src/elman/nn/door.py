@@ -98,14 +98,8 @@ def _checked(
         check_shape(operation, "lengths", lengths, (batch,))
         if lengths.dtype == torch.bool or lengths.is_floating_point() or lengths.is_complex():
             raise UsageError(operation, f"lengths must be integers, found {lengths.dtype}")
-        wrong = ((lengths < 1) | (lengths > steps)).nonzero()
-        if len(wrong):
-            at = int(wrong[0])
-            raise UsageError(
-                operation,
-                f"lengths must be between 1 and T={steps}, found {int(lengths[at])} "
-                f"at batch index {at}; clip or pad the sequence",
-            )
+        if not torch.compiler.is_compiling():  # values are unknown then; the core looks as it runs
+            _check_values(operation, lengths, steps)
     if resets is not None:
         resets = resets.to(x.device)
         check_shape(operation, "resets", resets, (steps, batch))
@@ -120,3 +114,14 @@ def _tensor(operation: str, name: str, value: Any) -> Tensor:
         form = type(value).__name__
         rule = f"{name} must be a tensor, or numbers that make one"
         raise UsageError(operation, f"{rule}, found a {form}") from None
+
+
+def _check_values(operation: str, lengths: Tensor, steps: int) -> None:
+    wrong = ((lengths < 1) | (lengths > steps)).nonzero()
+    if len(wrong):
+        at = int(wrong[0])
+        raise UsageError(
+            operation,
+            f"lengths must be between 1 and T={steps}, found {int(lengths[at])} "
+            f"at batch index {at}; clip or pad the sequence",
+        )

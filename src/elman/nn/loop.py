@@ -43,7 +43,7 @@ def clear_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     """Give x (T, B, ...) zeros beyond ``lengths``, so that no NaN there reaches a gradient."""
     if lengths is None:
         return x
-    return x.masked_fill(~_spread(_valid(lengths, len(x)), x), 0)
+    return x.masked_fill(~_spread(_valid(lengths, x.shape[0]), x), 0)
 
 
 def run(

@@ -1,7 +1,6 @@
-"""One layer through time on the native core, as two PyTorch operators: forward and backward.
+"""One layer through time on the native core: what the two PyTorch operators compute.
 
-They are ``torch.library`` operators with fake kernels, so that ``torch.compile`` and
-``torch.export`` see one node each; the core itself gets arrays by pointer and is linked to no
+:mod:`elman.nn.traced` makes operators of them. The core gets arrays by pointer and is linked to no
 version of PyTorch. What runs in order is the core's; the products over all timesteps at once,
 ``W_ih x`` and the sums that are the gradients of the weights, are PyTorch's matrix products.
 
@@ -12,9 +11,11 @@ and ``lengths`` (B,) int64, ``mask`` (B, k*H), ``keep_h`` and ``keep_c`` (T, B, 
 those of :func:`results`. Flags: "relu", "reverse", and "training" where a backward pass may follow.
 """
 
-import math
+import os
 from collections.abc import Sequence
+from functools import cache, partial
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +26,9 @@ from elman.spec import CELLS, LAYER_NORM_EPS
 Named = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
 
+_NAMES = {t: str(t).removeprefix("torch.") for t in (torch.float32, torch.float64, torch.bfloat16)}
+CONSTANT = ("mask", "keep_h", "keep_c")  # drawn, never learned: there is no derivative
+STATES = ("h", "c", "last_h", "last_c")
 # The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")
 _SUMMED = ("bias_ih", "bias_hh", "norm_hh", "peephole", "norm_c", "norm_c_bias")
@@ -37,6 +41,12 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     (B, H). Saved are ``gates`` (T*B, G*H), all activated, and by option what :mod:`csrc` calls
     ``entering``, ``inner``, ``normal``, ``normal_c`` and their scales, and the input part before
     its normalisation. With lengths only the first rows are used.
+
+    Memory kept for the backward pass, in numbers a timestep, sequence and unit, ``h`` (which the
+    caller has anyway) and ``c`` among them: Elman 2, GRU 5, LSTM 6; k more with ``mask``, with
+    ``resets``, with ``lengths`` or with an order k above 1; 2 G more with layer normalisation, and
+    1 more for the LSTM.
+    One float32 LSTM step of H units is (4 + 1 + 1) * H * 4 bytes.
     """
     (steps, batch), units = given["x"].shape[:2], given["weight_hh"].shape[1] // order
     rows, width, past = steps * batch, given["weight_hh"].shape[0], order * units
@@ -58,15 +68,13 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     return shapes
 
 
-@torch.library.custom_op("elman::layer", mutates_args=())
 def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Run a layer forward; see the module."""
     given = _take(names, tensors)
     x = given["x"]
     out = {name: _empty(shape, x) for name, shape in results(cell, order, flags, given).items()}
     rows = _valid_rows(given)
-    used = len(x) * x.shape[1] if rows is None else len(rows)
-    here = {n: t if n in ("h", "c", "last_h", "last_c") else t[:used] for n, t in out.items()}
+    here = _only(out, rows)
     part = here["part"] if "part" in here else here["gates"]
     torch.mm(_rows_of(x, rows), given["weight_ih"].t(), out=part)
     if "part" in here:
@@ -74,11 +82,10 @@ def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tenso
         to = {"out0": here["gates"], "out1": here["part_mean"], "out2": here["part_scale"]}
         torch.ops.aten.native_layer_norm.out(part, *normal, **to)
     run = _core().forward64 if x.dtype == torch.float64 else _core().forward32
-    run(_options(cell, order, flags, given), given, here)
+    run(_options(cell, order, flags, given), _lent(given), _lent(here))
     return list(out.values())
 
 
-@torch.library.custom_op("elman::layer_backward", mutates_args=())
 def layer_backward(
     cell: str,
     order: int,
@@ -96,16 +103,14 @@ def layer_backward(
     shapes = results(cell, order, flags, given)
     rows = _valid_rows(given)
     used = len(x) * x.shape[1] if rows is None else len(rows)
-    kept = {
-        n: t if n in ("h", "c", "last_h", "last_c") else t[:used]
-        for n, t in zip(shapes, saved, strict=True)
-    }
+    kept = _only(_take(" ".join(shapes), saved), rows)
     incoming = _take(gradient_names, gradients)
     d: Named = {"a": _empty((used, given["weight_hh"].shape[0]), x)}
     d["u"] = _empty(d["a"].shape, x) if cell == "gru" or "norm_hh" in given else d["a"]
     d |= {n: _empty(given[n].shape, x) for n in given if n in _SUMMED + _STATES}
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
-    run(_options(cell, order, flags, given), given, kept, incoming, d)
+    arrays = (_lent(each) for each in (given, kept, incoming, d))
+    run(_options(cell, order, flags, given), *arrays)
     if "norm_ih" in given:
         d["a"], d["norm_ih"], d_bias = torch.ops.aten.native_layer_norm_backward(
             d["a"],
@@ -155,20 +160,34 @@ def _of_input(d_a: Tensor, given: Named, rows: Tensor | None) -> Tensor:
 
 
 def _take(names: str, tensors: Sequence[Tensor]) -> Named:
-    return dict(zip(names.split(), (t.detach().contiguous() for t in tensors), strict=True))
+    return dict(zip(names.split(), (t.contiguous() for t in tensors), strict=True))
 
 
+@cache
 def _core() -> ModuleType:
     core = native()
     assert core is not None  # whoever chooses these operators has asked
+    # A fork leaves PyTorch's threads behind, and its products would wait for them for ever.
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
     return core
 
 
 def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
     """Uninitialised memory that the core keeps for the next pass, rather than the system."""
-    size = math.prod(shape) * like.element_size()
-    block: Tensor = torch.utils.dlpack.from_dlpack(_core().empty(size))
-    return block.view(like.dtype).view(tuple(shape))
+    made: Tensor = torch.utils.dlpack.from_dlpack(_core().empty(shape, _NAMES[like.dtype]))
+    return made
+
+
+def _only(found: Named, rows: Tensor | None) -> Named:
+    """Of what is saved row by row the first rows, as many as are valid."""
+    if rows is None:
+        return found
+    return {n: t if n in STATES else t[: len(rows)] for n, t in found.items()}
+
+
+def _lent(arrays: Named) -> dict[str, Any]:
+    """The arrays as the core takes them, ten times sooner than it could ask each tensor."""
+    return {name: torch._C._to_dlpack(t) for name, t in arrays.items()}
 
 
 def _valid_rows(given: Named) -> Tensor | None:
@@ -177,7 +196,7 @@ def _valid_rows(given: Named) -> Tensor | None:
     if lengths is None:
         return None
     rows = torch.empty(int(lengths.sum()), dtype=torch.int64)
-    _core().valid_rows(len(given["x"]), lengths, rows)
+    _core().valid_rows(given["x"].shape[0], *_lent({"lengths": lengths, "rows": rows}).values())
     return rows
 
 
@@ -200,28 +219,3 @@ def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str |
         "keep_is_constant": keep is not None and keep.ndim == 1,
         "threads": threads(torch.get_num_threads()),
     }
-
-
-@layer.register_fake
-def _layer(
-    cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor]
-) -> list[Tensor]:
-    given = dict(zip(names.split(), tensors, strict=True))
-    shapes = results(cell, order, flags, given).values()
-    return [given["x"].new_empty(shape) for shape in shapes]
-
-
-@layer_backward.register_fake
-def _layer_backward(
-    cell: str,
-    order: int,
-    flags: str,
-    names: str,
-    tensors: Sequence[Tensor],
-    saved: Sequence[Tensor],
-    gradient_names: str,
-    gradients: Sequence[Tensor],
-    wanted: str,
-) -> list[Tensor]:
-    given = dict(zip(names.split(), tensors, strict=True))
-    return [given[name].new_empty(given[name].shape) for name in wanted.split()]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from elman import core
 from elman.errors import UsageError
 from elman.nn import door, functional, states
 from elman.nn.loop import Conditions
@@ -29,6 +30,11 @@ class RecurrentStack(nn.Module):
     zoneout: probability that a unit keeps its old value at a timestep (Krueger et al. 2017); one
         number, or one a state (h, c). In evaluation its expected value is used.
     learn_initial_state: the state of sequences that come without ``hx`` is a parameter.
+    recompute: keep only inputs and states for the backward pass, and run each layer forward again
+        there: the same gradients to the last bit, for about a third more time. The attribute of
+        this name may be set at any time. Without it a layer keeps, beside its input and output,
+        what ``elman.nn.operators.results`` states: 2, 5 or 6 numbers (RNN, GRU, LSTM) a timestep,
+        sequence and unit, which is 8, 20 or 24 bytes in float32.
 
     Raises UsageError for sizes and options that do not go together.
     """
@@ -49,12 +55,15 @@ class RecurrentStack(nn.Module):
         recurrent_dropout: float = 0.0,
         zoneout: float | Sequence[float] = 0.0,
         learn_initial_state: bool = False,
+        recompute: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        core.native()  # says so, once, where there is none
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bool(bias)
         self.batch_first, self.bidirectional = batch_first, bidirectional
+        self.recompute = recompute
         self.dropout = self._probability("dropout", dropout)
         self.recurrent_dropout = self._probability("recurrent_dropout", recurrent_dropout)
         base_states = CELLS[cell].states
@@ -224,9 +233,8 @@ class RecurrentStack(nn.Module):
                 start = first[len(final)] if first else initial
                 around = self._around(spec, x, entered, initial)
                 p = self._parameters_of(layer, reverse)
-                result = functional.layer(
-                    spec, p, x, start, around, reverse=reverse, trajectory=trajectory
-                )
+                how = {"trajectory": trajectory, "recompute": self.recompute}
+                result = functional.layer(spec, p, x, start, around, reverse=reverse, **how)
                 outputs.append(result.outputs)
                 final.append(result.final)
                 every.append(result.trajectory or ())
@@ -253,7 +261,7 @@ class RecurrentStack(nn.Module):
         batch = x.shape[1]
         mask = None
         if self.training and self.recurrent_dropout:
-            ones = x.new_ones(batch, spec.order * spec.output_size)
+            ones = torch.ones(batch, spec.order * spec.output_size, dtype=x.dtype, device=x.device)
             mask = nn.functional.dropout(ones, self.recurrent_dropout)
         keep = None
         if any(self.zoneout):
@@ -267,8 +275,10 @@ class RecurrentStack(nn.Module):
 
     def _keep(self, x: Tensor, rate: float, size: int) -> Tensor:
         if self.training:
-            return torch.bernoulli(x.new_full((*x.shape[:2], size), rate))
-        return x.new_full((1, 1, 1), rate).expand(len(x), 1, 1)
+            # Not x.new_full, which under vmap is one a sample even where all shall be the same.
+            shape = (*x.shape[:2], size)
+            return torch.bernoulli(torch.full(shape, rate, dtype=x.dtype, device=x.device))
+        return x.new_full((1, 1, 1), rate).expand(x.shape[0], 1, 1)
 
     def extra_repr(self) -> str:
         """What ``print`` shows of the layer."""
@@ -276,7 +286,13 @@ class RecurrentStack(nn.Module):
         shown = [f"{self.input_size}, {self.hidden_size}", f"num_layers={self.num_layers}"]
         shown += [
             f"{name}={getattr(self, name)}"
-            for name in ("batch_first", "dropout", "bidirectional", "recurrent_dropout")
+            for name in (
+                "batch_first",
+                "dropout",
+                "bidirectional",
+                "recurrent_dropout",
+                "recompute",
+            )
             if getattr(self, name)
         ]
         shown += [f"zoneout={self.zoneout}"] if any(self.zoneout) else []
