@@ -19,7 +19,14 @@ _DTYPES = (torch.float32, torch.float64)
 
 def supports(spec: LayerSpec, x: Tensor) -> bool:
     """Whether the core is there and computes this layer."""
-    return _BUILT and not spec.proj_size and x.device.type == "cpu" and x.dtype in _DTYPES
+    known = x.dtype in _DTYPES or (x.dtype == torch.bfloat16 and _autocast())
+    return _BUILT and not spec.proj_size and x.device.type == "cpu" and known
+
+
+def _autocast() -> bool:
+    """Whether ``torch.autocast`` asks for bfloat16 products."""
+    wanted = torch.is_autocast_enabled("cpu")
+    return wanted and torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
 def run(
@@ -33,8 +40,11 @@ def run(
     trajectory: bool,
 ) -> tuple[Tensor, State, tuple[Tensor, ...] | None]:
     """One layer in one direction; arguments and results are those of ``functional.layer``."""
+    narrow = _autocast() and x.dtype != torch.float64  # which autocast leaves alone
     given = {"x": x} | {n: t for n, t in p.items() if not n.startswith("initial_")}
     given |= _states("first", spec, state) | _conditions(spec, around, x, reverse)
+    if narrow:
+        given = {n: t.float() if t.dtype == torch.bfloat16 else t for n, t in given.items()}
     tensors = list(given.values())
     seen = traced.needed(tensors)
     # A transform may differentiate what asks for no gradient outside of it.
@@ -42,10 +52,13 @@ def run(
         any(t.requires_grad for t in tensors) or (seen and traced.transformed())
     )
     words = {"relu": spec.nonlinearity == "relu", "reverse": reverse, "training": training}
+    words["bfloat16"] = narrow
     flags = " ".join(word for word, holds in words.items() if holds)
     call = Forward(spec.cell, spec.order, flags, " ".join(given))
     outputs = _outputs(call, tensors, seen)
     found = dict(zip(operators.results(*call[:3], given), outputs, strict=True))
+    if narrow:
+        found |= {n: t.bfloat16() for n, t in found.items() if n in operators.STATES}
     past = found["last_h"]
     final = (
         *(past[i] for i in range(spec.order)),
