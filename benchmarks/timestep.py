@@ -1,6 +1,6 @@
 """One timestep from Python, batch 1, input size = hidden size: elman beside its peers, in one run.
 
-    python benchmarks/timestep.py [--sizes 64 128] [--rounds 200] [--threads 1]
+    python benchmarks/timestep.py [--sizes 64 128] [--rounds 20] [--threads 1]
 
 Prints microseconds (medians) and how many times faster elman is than the fastest of the peers.
 Every figure stands beside a checked result: a contestant whose first timesteps differ from the
@@ -104,9 +104,10 @@ def measure(steps: dict[str, Step], xs: Array, rounds: int) -> dict[str, float]:
         for x in xs:
             step(x)
         each = (time.perf_counter() - start) / len(xs)
-        repeats[name] = max(1, int(5e-4 / each / len(xs)))
+        repeats[name] = max(1, int(5e-3 / each / len(xs)))
     for _ in range(rounds):
         for name, step in steps.items():
+            time.sleep(PAUSE)  # the threads of whoever came before are still spinning
             start = time.perf_counter()
             for _ in range(repeats[name]):
                 for x in xs:
@@ -139,7 +140,7 @@ def compare(cell: str, size: int, rounds: int) -> tuple[dict[str, float], list[s
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512])
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, default=0, help="of the peers; 0: their default")
     options = parser.parse_args()
     if options.threads:

@@ -103,7 +103,15 @@ void set_embedding(Stack<T>& stack, const nb::dict& given, size_t tokens, size_t
 template <class T>
 void bind_stack_of(nb::module_& module, const char* name) {
     nb::class_<Stack<T>>(module, name)
-        .def("__init__", [](Stack<T>* self) { new (self) Stack<T>(kernels()); })
+        .def(
+            "__init__",
+            [](Stack<T>* self, size_t threads) {
+                if (threads < 1 || threads > 256)
+                    throw std::invalid_argument("threads must be from 1 to 256, found " +
+                                                std::to_string(threads));
+                new (self) Stack<T>(kernels(), threads);
+            },
+            nb::arg("threads") = 1)
         .def("add_layer", &add_layer<T>, nb::arg("cell"), nb::arg("weights"), nb::arg("inputs"),
              nb::arg("units"), nb::arg("outputs"), nb::arg("order"), nb::arg("relu"),
              nb::arg("keep_h"), nb::arg("keep_c"), nb::arg("arrays"))

@@ -97,6 +97,7 @@ struct Frame {
     uint16_t* codes;     // [segment][batch][..]
     float* code_scale;   // [segment][batch]
     bool backwards;      // through the panels
+    size_t threads;      // among which the panels are shared
 };
 
 }  // namespace elman

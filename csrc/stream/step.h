@@ -8,6 +8,7 @@
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "stream/product.h"
+#include "threads/team.h"
 
 namespace elman::ELMAN_ISA {
 
@@ -174,10 +175,21 @@ struct Step {
     // once backwards finds those in the cache that the last timestep read last.
     void run_one(size_t panel_size) const {
         const auto* w = reinterpret_cast<const typename F::Stored*>(layer.weights.data());
-        for (size_t i = 0; i < layer.panels; ++i) {
-            const size_t panel = frame.backwards ? layer.panels - 1 - i : i;
-            tile<1>(w + panel * panel_size, panel, 0);
-        }
+        struct Job {
+            const Step& step;
+            const typename F::Stored* w;
+            size_t panel_size;
+        } job{*this, w, panel_size};
+        const auto products = [](const Team& team, void* data) {
+            const Job& mine = *static_cast<const Job*>(data);
+            const size_t all = mine.step.layer.panels, first = all * team.index / team.count;
+            const size_t last = all * (team.index + 1) / team.count;
+            for (size_t i = first; i < last; ++i) {
+                const size_t panel = mine.step.frame.backwards ? first + last - 1 - i : i;
+                mine.step.template tile<1>(mine.w + panel * mine.panel_size, panel, 0);
+            }
+        };
+        run_team(frame.threads, products, &job);
         finish(0);
     }
 

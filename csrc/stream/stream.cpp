@@ -104,6 +104,9 @@ void Stream<T>::write(size_t layer, size_t index, const T* from) {
         std::copy_n(from + b * n, n, state(layer, index) + b * padded(n));
 }
 
+// Bytes of weights from which on two cores read them sooner than one: they leave its own cache.
+constexpr size_t worth_sharing = size_t(3) << 19;
+
 template <class T>
 Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride) const {
     const Layer<T>& constant = stack_->layers[layer];
@@ -126,6 +129,8 @@ Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride) const {
     frame.codes = memory.codes.data();
     frame.code_scale = memory.code_scale.data();
     frame.backwards = memory.backwards;
+    const bool shared = batch_ == 1 && constant.weights.size() >= worth_sharing;
+    frame.threads = shared ? stack_->threads : 1;
     return frame;
 }
 

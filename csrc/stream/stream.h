@@ -12,11 +12,12 @@ namespace elman {
 
 template <class T>
 struct Stack {
-    explicit Stack(const Kernels& chosen) : kernels(chosen) {}
+    explicit Stack(const Kernels& chosen, size_t among = 1) : kernels(chosen), threads(among) {}
     Stack(const Stack&) = delete;
     Stack& operator=(const Stack&) = delete;
 
     const Kernels& kernels;
+    const size_t threads;  // that share the panels of a layer, where it is large
     std::vector<Layer<T>> layers;
     mutable bool in_use = false;  // layers are added before the first stream, and not after
 

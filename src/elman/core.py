@@ -42,6 +42,14 @@ def is_built() -> bool:
     return True
 
 
+def cores() -> int:
+    """How many cores this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
+
+
 def threads(otherwise: int) -> int:
     """How many threads a layer runs on: the variable ``ELMAN_THREADS``, or else ``otherwise``.
 

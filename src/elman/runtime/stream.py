@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.core import native
+from elman.core import cores, native, threads
 from elman.errors import UsageError
 from elman.runtime.plan import Plan, make_plan
 from elman.runtime.textbook import TextbookStack, TextbookStream
@@ -194,7 +194,8 @@ def _stack(plan: Plan) -> Any:
     core = native()
     if core is None:
         return TextbookStack(plan)
-    stack = core.Stack64() if plan.weights == "float64" else core.Stack32()
+    kind = core.Stack64 if plan.weights == "float64" else core.Stack32
+    stack = kind(threads(cores()))
     if plan.embedding is not None:
         stack.set_embedding({"embedding": plan.embedding}, *plan.embedding.shape)
     _add_dense(stack, plan, "input")
