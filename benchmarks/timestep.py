@@ -107,7 +107,7 @@ def measure(steps: dict[str, Step], xs: Array, rounds: int) -> dict[str, float]:
         repeats[name] = max(1, int(5e-3 / each / len(xs)))
     for _ in range(rounds):
         for name, step in steps.items():
-            time.sleep(PAUSE)  # the threads of whoever came before are still spinning
+            time.sleep(0.05)  # the threads of whoever came before still spin
             start = time.perf_counter()
             for _ in range(repeats[name]):
                 for x in xs:
