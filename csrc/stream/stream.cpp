@@ -104,8 +104,9 @@ void Stream<T>::write(size_t layer, size_t index, const T* from) {
         std::copy_n(from + b * n, n, state(layer, index) + b * padded(n));
 }
 
-// Bytes of weights from which on two cores read them sooner than one: they leave its own cache.
-constexpr size_t worth_sharing = size_t(3) << 19;
+// Bytes of weights from which on two cores are worth it: far more than one's own cache holds. Less
+// gains little, and loses much where the other core has something else to do.
+constexpr size_t worth_sharing = size_t(4) << 20;
 
 template <class T>
 Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride) const {
