@@ -27,6 +27,7 @@ class Forward {
           packed(Packed<T>::forward(s, share)),
           stride(share.panels() * G * L),
           u(scratch<T>(s.batch * stride)),
+          normal(scratch<T>(share.panels() * L)),
           past(s.batch * s.order),
           past_c(s.batch),
           entering(s.batch),
@@ -162,7 +163,7 @@ class Forward {
         const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L;
         const size_t n = s.units - col, at = s.place(t, b) * s.units + col;
         T* const gates = s.gates + row * G * s.units + col;
-        const T* const product = u.get() + i * stride + (panel - share.panel) * G * L;
+        T* const product = u.get() + i * stride + (panel - share.panel) * G * L;
         Vec<T> v[G], w[G];
         for (size_t g = 0; g < G; ++g) {
             w[g] = load<T>(product + g * L);
@@ -178,13 +179,14 @@ class Forward {
             if (s.bias_ih && !s.gain_hh) v[2] += load<T>(s.bias_ih + 2 * s.units + col, n);
             const Vec<T> old = load<T>(past[b * s.order] + col, n);
             store<T>(s.h + at, C::template activate<T>(v, w, old), n);
-            store<T>(s.inner + row * s.units + col, w[2], n);
+            if (s.saving) store<T>(s.inner + row * s.units + col, w[2], n);
         } else {
             v[0] += w[0];
             C::template activate<T>(s.relu, v[0]);
             store<T>(s.h + at, v[0], n);
         }
-        for (size_t g = 0; g < G; ++g) store<T>(gates + g * s.units, v[g], n);
+        if (lstm) store<T>(product, v[G - 1]);  // o, for `put_out`
+        for (size_t g = 0; s.saving && g < G; ++g) store<T>(gates + g * s.units, v[g], n);
     }
 
     // The LSTM's h, and zoneout (Krueger et al. 2017, equation 4).
@@ -192,7 +194,7 @@ class Forward {
         const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L;
         const size_t n = s.units - col, place = s.place(t, b), at = place * s.units + col;
         if constexpr (lstm) {
-            const Vec<T> o = load<T>(s.gates + row * G * s.units + 3 * s.units + col, n);
+            const Vec<T> o = load<T>(u.get() + i * stride + (panel - share.panel) * G * L);
             Vec<T> seen = load<T>(s.c + at, n);
             if (s.keep_c) keep(s.keep_c, place, col, past_c[b], s.c);
             if (s.gain_c) {
@@ -228,7 +230,7 @@ class Forward {
 
     void normalise_c(size_t t, size_t i) {
         const size_t b = share.row_at(i), row = s.row(t, b);
-        T* const c = u.get() + i * stride;  // the products are used up
+        T* const c = normal.get();
         for (size_t p = 0; p < share.panel_end; ++p)
             store<T>(c + p * L, load<T>(s.c + s.place(t, b) * s.units + p * L, s.units - p * L));
         s.scale_c[row] = normalise<T, 1>(c, s.units);
@@ -255,8 +257,9 @@ class Forward {
     const Team& team;
     const Share<T> share;
     const Packed<T> packed;
-    const size_t stride;  // of the rows of u
-    const Scratch<T> u;   // the products of one timestep, [row][panel][gate][lane]
+    const size_t stride;      // of the rows of u
+    const Scratch<T> u;       // the products of one timestep, [row][panel][gate][lane]
+    const Scratch<T> normal;  // c of one row, where it is normalised
     std::vector<const T*> past, past_c, entering, rows;
 };
 

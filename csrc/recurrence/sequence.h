@@ -22,6 +22,7 @@ template <class T>
 struct Sequence {
     Cell cell;
     bool relu = false, reverse = false;
+    bool saving = true;  // for a backward pass: else `gates` is only read, `inner` left alone
     size_t steps, batch, units, order = 1;  // steps: T of the arrays
     size_t running;                         // timesteps in which any sequence is valid
     const size_t *active, *start;           // [running]

@@ -242,6 +242,7 @@ def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str |
         "steps": steps,
         "batch": batch,
         "units": given["weight_hh"].shape[0] // len(CELLS[cell].gates),
+        "saving": "training" in flags,
         "keep_is_constant": keep is not None and keep.ndim == 1,
         "threads": threads(torch.get_num_threads()),
     }
