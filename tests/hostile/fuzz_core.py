@@ -106,7 +106,8 @@ def sequence(chance: random.Random, memory: Memory) -> tuple[dict[str, Any], lis
     options: dict[str, Any] = {
         "cell": cell, "order": order, "relu": chance.random() < 0.5,
         "reverse": chance.random() < 0.5, "steps": steps, "batch": batch, "units": units,
-        "threads": chance.choice([1, 1, 2, 3]), "saving": chance.random() < 0.8, "keep_is_constant": chance.random() < 0.5,
+        "threads": chance.choice([1, 1, 2, 3]), "keep_is_constant": chance.random() < 0.5,
+        "saving": chance.random() < 0.8,
     }  # fmt: skip
     inputs: Arrays = {}
     rows = every
