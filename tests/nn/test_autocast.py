@@ -15,7 +15,8 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("LSTM", {}),
     "lstm-all": ("LSTM", {"peephole": True, "layer_norm": True, "zoneout": 0.2}),
 }
-# Relative to the largest entry: bfloat16 has 8 bits. Measured 0.008 at most, then frozen.
+# Relative to the largest entry: bfloat16 has 8 bits. Measured 0.0089 at most, frozen at
+# less than twice that: other products on other machines round elsewhere.
 ALLOWED = 0.016
 
 
