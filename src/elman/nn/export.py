@@ -95,7 +95,7 @@ def _layers(name: str, module: nn.Module, embedding: nn.Embedding | None) -> lis
 def _dense(module: nn.Linear, embedding: nn.Embedding | None) -> Layer:
     tie = embedding is not None and module.weight is embedding.weight
     layer = Dense(module.in_features, module.out_features, module.bias is not None, tie)
-    parameters = dict(module.named_parameters())
+    parameters: dict[str, torch.Tensor] = dict(module.named_parameters())
     if tie:
         del parameters["weight"]
     return layer, parameters
