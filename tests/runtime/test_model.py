@@ -231,7 +231,7 @@ def test_what_a_valid_checksum_does_not_excuse(tmp_path):
         "UTF-8": content(typed=b"\xff"),
         "bytes of numbers": content(numbers=bytes(size - 4)),
         "finite": content(numbers=np.full(size // 4, np.nan, "<f4").tobytes()),
-        "known token": b"",
+        "numbers here, found 0": b"",
     }
     for words, each in bad.items():
         with pytest.raises(DataError, match=words):

@@ -43,7 +43,8 @@ def probabilities(
         )
     if temperature and not top_k and top_p == 1:  # nothing is left out, nothing to be sorted
         everything: NDArray[np.float64] = np.exp((scores - best) / temperature)
-        return everything / everything.sum()
+        everything /= everything.sum()
+        return everything
     order = np.argsort(-scores, kind="stable")
     kept = 1 if temperature == 0 else (top_k or order.size)
     weights = np.exp((scores[order[:kept]] - best) / (temperature or 1.0))
