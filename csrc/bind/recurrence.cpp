@@ -56,6 +56,7 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Che
     s.reverse = option<bool>(options, "reverse");
     s.order = bounded(options, "order", 1, s.cell == Cell::elman ? int64_t(max_order) : 1);
     s.units = bounded(options, "units", 1, 1 << 20);
+    s.inputs = bounded(options, "inputs", 0, 1 << 20);
     to.threads = bounded(options, "threads", 1, 1024);
     s.steps = bounded(options, "steps", 1, largest);
     s.batch = bounded(options, "batch", 1, largest);
@@ -72,6 +73,10 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Che
     const size_t N = to.times.rows, outside = s.steps * s.batch;
 
     const bool lstm = s.cell == Cell::lstm;
+    if (s.inputs) {
+        s.x = need<const T>(in, "x", outside * s.inputs);
+        s.weight_ih = need<const T>(in, "weight_ih", gates * H * s.inputs);
+    }
     s.weight_hh = need<const T>(in, "weight_hh", gates * H * past);
     s.bias_ih = find<const T>(in, "bias_ih", gates * H);
     s.bias_hh = find<const T>(in, "bias_hh", gates * H);
@@ -90,12 +95,14 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Che
     const size_t kept = s.keep_stride ? outside * H : H;
     s.keep_h = find<const T>(in, "keep_h", kept);
     if (lstm) s.keep_c = find<const T>(in, "keep_c", kept);
-    s.gates = need<T>(out, "gates", N * gates * H);
+    if (s.saving || !s.x) s.gates = need<T>(out, "gates", N * gates * H);
     if (lstm) s.c = need<T>(out, "c", outside * H);
     s.entering = find<T>(out, "entering", N * past);
     if (!s.entering && (s.mask || s.order > 1))
         throw std::invalid_argument("entering must be given with a mask or several past states");
-    if (s.cell == Cell::gru) s.inner = need<T>(out, "inner", N * H);
+    if (s.cell == Cell::gru && s.saving) s.inner = need<T>(out, "inner", N * H);
+    if (s.gain_hh && s.x)
+        throw std::invalid_argument("inputs must be 0 with norm_hh: the input part is normalised");
     if (s.gain_hh) {
         s.normal = need<T>(out, "normal", N * gates * H);
         s.scale = need<T>(out, "scale", N);

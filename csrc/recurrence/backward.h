@@ -30,7 +30,9 @@ class Backward {
           part(scratch<T>(share.panels() * G * L)),
           totals(share, G),
           rows(s.batch) {
-        for (size_t j = 0; j < s.order; ++j) packed.push_back(Packed<T>::backward(s, share, j));
+        for (size_t j = 0; j < s.order; ++j)
+            packed.push_back(Packed<T>::columns(share.mine(s), s.weight_hh, G * s.units,
+                                                s.order * s.units, j * s.units));
         // What flows back into the state is kept where the gradient of the first state goes.
         for (size_t i = 0; i < share.rows(s.batch); ++i) {
             const size_t b = s.slot[share.row_at(i)];
@@ -226,7 +228,7 @@ class Backward {
         const size_t depth = G * s.units, stride = share.panels() * L;
         for (size_t i = 0; i < count; ++i) rows[i] = d.u + s.row(t, share.row_at(i)) * depth;
         for (size_t j = 0; j < s.order; ++j)
-            packed[j].each([&](size_t panel, size_t vectors, const T* weights, const T*) {
+            packed[j].each([&](size_t panel, size_t vectors, const T* weights) {
                 T* const out = product.get() + (panel - share.panel) * L;
                 const auto done = [&](size_t first, size_t height) {
                     for (size_t i = first; i < first + height; ++i)

@@ -4,6 +4,7 @@
 // after every timestep. Rows never meet, but every core reads all weights.
 #pragma once
 
+#include "recurrence/pack.h"
 #include "recurrence/sequence.h"
 #include "simd/vector.h"
 #include "threads/team.h"
@@ -33,6 +34,7 @@ struct Share {
     size_t rows(size_t n) const { return n <= row ? 0 : (n - row - 1) / row_step + 1; }
     size_t row_at(size_t i) const { return row + i * row_step; }
     size_t panels() const { return panel_end - panel; }
+    Panels mine(const Sequence<T>& s) const { return {panel, panel_end, s.units}; }
     size_t column() const { return panel * L; }
     size_t columns(size_t units) const {
         const size_t end = panel_end * L < units ? panel_end * L : units;
@@ -58,6 +60,10 @@ struct Share {
     }
     void meet(const Team& team) const {
         if (!by_rows) team.meet();
+    }
+    size_t arrive(const Team& team) const { return by_rows ? 0 : team.arrive(); }
+    void leave(const Team& team, size_t round) const {
+        if (!by_rows) team.leave(round);
     }
 };
 
