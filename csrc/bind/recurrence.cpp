@@ -49,7 +49,8 @@ size_t bounded(const nb::dict& options, const char* name, int64_t least, int64_t
 }
 
 template <class T>
-void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Checked<T>& to) {
+void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, bool again,
+           Checked<T>& to) {
     Sequence<T>& s = to.sequence;
     s.cell = cell_of(option<std::string>(options, "cell"));
     s.relu = option<bool>(options, "relu");
@@ -95,12 +96,15 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Che
     const size_t kept = s.keep_stride ? outside * H : H;
     s.keep_h = find<const T>(in, "keep_h", kept);
     if (lstm) s.keep_c = find<const T>(in, "keep_c", kept);
-    if (s.saving || !s.x) s.gates = need<T>(out, "gates", N * gates * H);
+    // Without zoneout the one gate of an Elman cell is h.
+    const bool kept_apart = (s.saving || again) && (gates > 1 || s.keep_h);
+    s.gates = find<T>(out, "gates", N * gates * H);
+    if (!s.gates && (kept_apart || !s.x)) throw std::invalid_argument("gates must be given");
     if (lstm) s.c = need<T>(out, "c", outside * H);
     s.entering = find<T>(out, "entering", N * past);
     if (!s.entering && (s.mask || s.order > 1))
         throw std::invalid_argument("entering must be given with a mask or several past states");
-    if (s.cell == Cell::gru && s.saving) s.inner = need<T>(out, "inner", N * H);
+    if (s.cell == Cell::gru && (s.saving || again)) s.inner = need<T>(out, "inner", N * H);
     if (s.gain_hh && s.x)
         throw std::invalid_argument("inputs must be 0 with norm_hh: the input part is normalised");
     if (s.gain_hh) {
@@ -117,7 +121,7 @@ template <class T>
 void forward(const nb::dict& options, const nb::dict& inputs, const nb::dict& outputs) {
     const nb::dict in = held(inputs), out = held(outputs);
     Checked<T> checked;
-    check(options, in, out, checked);
+    check(options, in, out, false, checked);
     Sequence<T>& s = checked.sequence;
     s.last_h = need<T>(out, "last_h", s.batch * s.order * s.units);
     if (s.cell == Cell::lstm) s.last_c = need<T>(out, "last_c", s.batch * s.units);
@@ -143,7 +147,7 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
         Checked<T> checked;
         Gradients<T> gradients{};
     } job;
-    check(options, in, out, job.checked);
+    check(options, in, out, true, job.checked);
     const Sequence<T>& s = job.checked.sequence;
     Gradients<T>& d = job.gradients;
     const bool lstm = s.cell == Cell::lstm;
@@ -153,6 +157,7 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
     d.last_h = find<const T>(from, "last_h", s.batch * past);
     if (lstm) d.c = find<const T>(from, "c", outside * H);
     if (lstm) d.last_c = find<const T>(from, "last_c", s.batch * H);
+    if (s.x) d.x = find<T>(to, "x", outside * s.inputs);
     d.a = need<T>(to, "a", N * G * H);
     d.u = s.gain_hh || s.cell == Cell::gru ? need<T>(to, "u", N * G * H) : d.a;
     d.first_h = need<T>(to, "first_h", s.batch * past);

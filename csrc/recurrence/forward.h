@@ -127,7 +127,7 @@ class Forward {
             if (at_once) finish(t, i, panel);
         };
         const auto ready = [&](size_t panel, size_t i) { begin(t, i, panel); };
-        multiply(packed, count, product_at(0, share.panel), ready, done);
+        multiply(packed, count, product_at(0, share.panel), t % 2, ready, done);
         for (size_t i = 0; !at_once && i < count; ++i) {
             if (s.gain_hh) normalise_u(t, i);
             for (size_t p = share.panel; p < share.panel_end; ++p) activate(t, i, p);
@@ -139,22 +139,25 @@ class Forward {
     // Adds to `out` the products of `weights` with the first of `rows`; ready(panel, i) precedes
     // and done(panel, i) follows each.
     template <class Ready, class Done>
-    void multiply(const Packed<T>& weights, size_t count, T* out, Ready ready, Done done) const {
-        weights.each([&](size_t panel, size_t vectors, const T* w) {
-            const auto all = [&](auto each) {
-                return [=](size_t first, size_t height) {
-                    for (size_t p = panel; p < panel + vectors / G; ++p)
-                        for (size_t i = first; i < first + height; ++i) each(p, i);
+    void multiply(const Packed<T>& weights, size_t count, T* out, bool back, Ready ready,
+                  Done done) const {
+        weights.each(
+            [&](size_t panel, size_t vectors, const T* w) {
+                const auto all = [&](auto each) {
+                    return [=](size_t first, size_t height) {
+                        for (size_t p = panel; p < panel + vectors / G; ++p)
+                            for (size_t i = first; i < first + height; ++i) each(p, i);
+                    };
                 };
-            };
-            T* const to = out + (panel - share.panel) * G * L;
-            if constexpr (G == 1)
-                block<T>(vectors, w, weights.depth(), rows.data(), count, to, stride, all(ready),
-                         all(done));
-            else
-                block_of<T, G>(w, weights.depth(), rows.data(), count, to, stride, all(ready),
-                               all(done));
-        });
+                T* const to = out + (panel - share.panel) * G * L;
+                if constexpr (G == 1)
+                    block<T>(vectors, w, weights.depth(), rows.data(), count, to, stride,
+                             all(ready), all(done));
+                else
+                    block_of<T, G>(w, weights.depth(), rows.data(), count, to, stride, all(ready),
+                                   all(done));
+            },
+            back);
     }
 
     // The input part of as many timesteps as fit, from the i-th on, where the last ones are used
@@ -170,7 +173,7 @@ class Forward {
         }
         base = 0;
         const auto ready = [&](size_t panel, size_t r) { set_biases(panel, r); };
-        multiply(packed_x, count, u.get(), ready, [](size_t, size_t) {});
+        multiply(packed_x, count, u.get(), i % 2, ready, [](size_t, size_t) {});
     }
 
     void finish(size_t t, size_t i, size_t panel) {
@@ -264,7 +267,7 @@ class Forward {
             store<T>(s.h + at, v[0], n);
         }
         if (lstm) store<T>(product, v[G - 1]);  // o, for `put_out`
-        for (size_t g = 0; s.saving && g < G; ++g)
+        for (size_t g = 0; s.saving && s.gates && g < G; ++g)
             store<T>(s.gates + (row * G + g) * s.units + col, v[g], n);
     }
 

@@ -56,6 +56,8 @@ class Packed {
     }
 
     size_t depth() const { return depth_; }
+    size_t first() const { return first_; }
+    size_t panels() const { return last_ - first_; }
 
     // use(panel, vectors, weights) for each block, from the last to the first where `back`: what
     // was read last is still in the cache.

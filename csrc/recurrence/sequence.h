@@ -44,7 +44,8 @@ struct Sequence {
     // Written by the forward pass and read by the backward pass.
     T *h, *c;               // (T, B, H): the states; 0 in the padding
     T *last_h, *last_c;     // (k, B, H), (B, H)
-    T* gates;               // (N, G*H): the activated gates, which replace the input part
+    T* gates;               // (N, G*H): the activated gates, which replace the input part; null
+                            // where there is neither: without `saving`, or where h is the gate
     T* entering;            // (N, k*H): what enters W_hh, where it is not simply the row before
     T* inner;               // (N, H): u_n of the GRU
     T *normal, *scale;      // (N, G*H), (N): the recurrent part normalised, and 1 / its deviation
@@ -60,6 +61,7 @@ template <class T>
 struct Gradients {
     const T *h, *c;            // (T, B, H)
     const T *last_h, *last_c;  // (k, B, H), (B, H)
+    T* x;                      // (T, B, D), only where the forward pass had x
     T *a, *u;              // (N, G*H): of the input part, and of W_hh's product; may be the same
     T *first_h, *first_c;  // (k, B, H), (B, H)
     T *initial_h, *initial_c;                                   // (k, B, H), (B, H); with resets

@@ -56,12 +56,13 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     shapes: Shapes = {"h": (steps, batch, units), "last_h": (order, batch, units)}
     if lstm:
         shapes |= {"c": (steps, batch, units), "last_c": (batch, units)}
-    if "training" in flags or not _in_core(flags, given):
+    in_core, training = _in_core(flags, given), "training" in flags
+    if not in_core or (training and (cell != "elman" or "keep_h" in given)):
         shapes["gates"] = (rows, width)
-    chosen = "training" in flags and ("resets" in given or "lengths" in given)
+    chosen = training and ("resets" in given or "lengths" in given)
     if order > 1 or "mask" in given or chosen:
         shapes["entering"] = (rows, past)
-    if cell == "gru" and "training" in flags:
+    if cell == "gru" and training:
         shapes["inner"] = (rows, units)
     if norm:
         shapes |= {"normal": (rows, width), "scale": (rows,)}
@@ -113,6 +114,8 @@ def layer_backward(
     d: Named = {"a": _empty((used, given["weight_hh"].shape[0]), x.dtype)}
     d["u"] = _empty(d["a"].shape, x.dtype) if cell == "gru" or "norm_hh" in given else d["a"]
     d |= {n: _empty(given[n].shape, x.dtype) for n in given if n in _SUMMED + _STATES}
+    if "x" in wants and _in_core(flags, given):
+        d["x"] = _empty(x.shape, x.dtype)
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
     arrays = (_lent(each) for each in (given, kept, incoming, d))
     run(_options(cell, order, flags, given), *arrays)
@@ -136,7 +139,7 @@ def layer_backward(
         d["weight_ih"] = _outer(d["a"], _rows_of(x, rows), flags)
     if "weight_hh" in wants:
         d["weight_hh"] = _of_recurrent_weight(d["u"], given, kept, flags)
-    if "x" in wants:
+    if "x" in wants and "x" not in d:
         d["x"] = _of_input(d["a"], given, rows, flags)
     return [d[name] for name in wants]
 
