@@ -1,8 +1,9 @@
 """One layer through time on the native core: what the two PyTorch operators compute.
 
 :mod:`elman.nn.traced` makes operators of them. The core gets arrays by pointer and is linked to no
-version of PyTorch. What runs in order is the core's; the products over all timesteps at once,
-``W_ih x`` and the sums that are the gradients of the weights, are PyTorch's matrix products.
+version of PyTorch. What runs in order is the core's, and so is ``W_ih x``, which it computes piece
+by piece; the sums over all timesteps that are the gradients of the weights are PyTorch's matrix
+products. So is the input part where it is normalised, rounded to bfloat16 or very wide.
 
 Tensors come as a list with their names in one string. In are ``x`` (T, B, D), the parameters of
 ``LayerSpec.parameter_shapes`` without the initial states, and, k being the order, ``first_h``
@@ -40,14 +41,14 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     """Names and shapes of what the forward operator returns: the states, then what it saves.
 
     ``h``, ``c`` (T, B, H) after every timestep, 0 in the padding; ``last_h`` (k, B, H), ``last_c``
-    (B, H). Saved are ``gates`` (T*B, G*H), all activated, and by option what :mod:`csrc` calls
+    (B, H). Saved are ``gates`` (T*B, G*H), all activated, where h is not the gate, and by option what :mod:`csrc` calls
     ``entering``, ``inner``, ``normal``, ``normal_c`` and their scales, and the input part before
     its normalisation. With lengths only the first rows are used.
 
     Memory kept for the backward pass, in numbers a timestep, sequence and unit, ``h`` (which the
-    caller has anyway) and ``c`` among them: Elman 2, GRU 5, LSTM 6; k more with ``mask``, with
+    caller has anyway) and ``c`` among them: Elman 1, GRU 5, LSTM 6; k more with ``mask``, with
     ``resets``, with ``lengths`` or with an order k above 1; 2 G more with layer normalisation, and
-    1 more for the LSTM.
+    1 more for the LSTM; 1 more for Elman with zoneout, normalisation or very many inputs.
     One float32 LSTM step of H units is (4 + 1 + 1) * H * 4 bytes.
     """
     (steps, batch), units = given["x"].shape[:2], given["weight_hh"].shape[1] // order

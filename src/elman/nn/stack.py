@@ -33,8 +33,8 @@ class RecurrentStack(nn.Module):
     recompute: keep only inputs and states for the backward pass, and run each layer forward again
         there: the same gradients to the last bit, for about a third more time. The attribute of
         this name may be set at any time. Without it a layer keeps, beside its input and output,
-        what ``elman.nn.operators.results`` states: 2, 5 or 6 numbers (RNN, GRU, LSTM) a timestep,
-        sequence and unit, which is 8, 20 or 24 bytes in float32.
+        what ``elman.nn.operators.results`` states: 1, 5 or 6 numbers (RNN, GRU, LSTM) a timestep,
+        sequence and unit, which is 4, 20 or 24 bytes in float32.
 
     Raises UsageError for sizes and options that do not go together.
     """
