@@ -131,8 +131,9 @@ class Backward {
             const size_t b = share.row_at(i), row = s.row(t, b);
             const size_t at = row * G * s.units + col;
             Vec<T> v[G], a[G], u[G];
-            if (G == 1 && !s.gates) v[0] = load<T>(s.h + s.place(t, b) * s.units + col, n);
-            for (size_t g = 0; s.gates && g < G; ++g) v[g] = load<T>(s.gates + at + g * s.units, n);
+            const bool is_h = G == 1 && !s.gates;
+            const T* const gates = is_h ? s.h + s.place(t, b) * s.units + col : s.gates + at;
+            for (size_t g = 0; g < G; ++g) v[g] = load<T>(gates + g * s.units, n);
             const Incoming in = incoming_h(t, b, col);
             Vec<T> straight = in.straight;
             if constexpr (lstm) {

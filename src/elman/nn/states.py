@@ -16,6 +16,7 @@ from elman.errors import UsageError, check_shape
 from elman.spec import LayerSpec
 
 State = tuple[Tensor, ...]
+Tensors = tuple[Tensor, ...] | list[Tensor]
 HandedOut = Any  # Tensor | list[Tensor] | tuple of either: PyTorch's callers index it untyped
 
 
@@ -24,7 +25,7 @@ def hand_out(
     hidden_size: int | Sequence[int],
     directions: int,
     batched: bool,
-    together: Callable[[Sequence[Tensor]], Tensor] = torch.stack,
+    together: Callable[[Tensors], Tensor] = torch.stack,
 ) -> HandedOut:
     """Lay out states, one tuple a layer and direction, for the caller.
 
@@ -41,9 +42,9 @@ def hand_out(
     return outside[0] if len(outside) == 1 else tuple(outside)
 
 
-def view_or_stack(tensors: Sequence[Tensor]) -> Tensor:
-    """``torch.stack``, but a single tensor is not copied: a trajectory is as large as the outputs."""
-    return torch.stack(tuple(tensors)) if len(tensors) > 1 else tensors[0].unsqueeze(0)
+def view_or_stack(tensors: Tensors) -> Tensor:
+    """``torch.stack`` that does not copy a single tensor: a trajectory is as large as an output."""
+    return torch.stack(tensors) if len(tensors) > 1 else tensors[0].unsqueeze(0)
 
 
 def take_in(
