@@ -41,9 +41,9 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     """Names and shapes of what the forward operator returns: the states, then what it saves.
 
     ``h``, ``c`` (T, B, H) after every timestep, 0 in the padding; ``last_h`` (k, B, H), ``last_c``
-    (B, H). Saved are ``gates`` (T*B, G*H), all activated, where h is not the only one, and by
-    option what :mod:`csrc` calls ``entering``, ``inner``, ``normal``, ``normal_c`` and their scales,
-    and the input part before its normalisation. With lengths only the first rows are used.
+    (B, H). Saved are ``gates`` (T*B, G*H), all activated, where h is not the only one; by option
+    what :mod:`csrc` calls ``entering``, ``inner``, ``normal``, ``normal_c`` and their scales, and
+    the input part before its normalisation. With lengths only the first rows are used.
 
     Memory kept for the backward pass, in numbers a timestep, sequence and unit, ``h`` (which the
     caller has anyway) and ``c`` among them: Elman 1, GRU 5, LSTM 6; k more with ``mask``, with
