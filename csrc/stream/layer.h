@@ -53,6 +53,12 @@ constexpr size_t padded(size_t size) {
     return (size + 15) / 16 * 16;
 }
 
+// How many inputs one tile of bfloat16 weights takes, where there are tiles, and a row of codes.
+constexpr size_t tile_depth = 32;
+constexpr size_t code_row(size_t size) {
+    return (size + tile_depth - 1) / tile_depth * tile_depth;
+}
+
 // The constant part. Arrays that an option does not use are empty.
 template <class T>
 struct Layer {
@@ -94,7 +100,7 @@ struct Frame {
     // fewer than 32.
     T *a, *u, *seen, *gate;
     size_t part_stride;  // of a and u
-    uint16_t* codes;     // [segment][batch][..]
+    uint16_t* codes;     // [segment][batch][part][..]
     float* code_scale;   // [segment][batch]
     bool backwards;      // through the panels
     size_t threads;      // among which the panels are shared

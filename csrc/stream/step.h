@@ -8,6 +8,9 @@
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "stream/product.h"
+#ifdef ELMAN_TILES
+#include "stream/tiled.h"
+#endif
 #include "threads/team.h"
 
 namespace elman::ELMAN_ISA {
@@ -34,6 +37,7 @@ struct Step {
     using T = typename F::T;
     static constexpr int G = C::gates * W;
     static constexpr size_t L = lanes<T>;
+    static constexpr bool tiled = F::parts == 2;
     static constexpr bool coded = sizeof(typename F::Operand) == 2;
     static constexpr bool scaled = sizeof(typename F::Stored) == 1;
     static constexpr size_t head = F::group == 4 ? G * L * 4 : 0;
@@ -41,7 +45,8 @@ struct Step {
     const Layer<T>& layer;
     const Frame<T>& frame;
     const bool norm = layer.gain_ih.size() != 0;
-    const size_t code_stride = padded(layer.inputs > layer.outputs ? layer.inputs : layer.outputs);
+    const size_t code_stride =
+        code_row(layer.inputs > layer.outputs ? layer.inputs : layer.outputs);
     const size_t vectors = (layer.units + L - 1) / L;  // of units; the last panel may have more
 
     size_t size_of(size_t segment) const { return segment ? layer.outputs : layer.inputs; }
@@ -106,10 +111,49 @@ struct Step {
     // Rows [b, last) of one panel, as many at once as can be, then half as many, and so on.
     template <int R>
     void tiles(const typename F::Stored* w, size_t panel, size_t b, size_t last) const {
-        for (; b + R <= last; b += R) tile<R>(w, panel, b);
-        constexpr int fewer = R > 4 ? 4 : R > 2 ? 2 : 1;
-        if constexpr (R > 1)
-            if (b < last) tiles<fewer>(w, panel, b, last);
+        if constexpr (tiled) {
+            for (; b < last; b += F::rows) tiles_of_rows(w, panel, b, last);
+        } else {
+            for (; b + R <= last; b += R) tile<R>(w, panel, b);
+            constexpr int fewer = R > 4 ? 4 : R > 2 ? 2 : 1;
+            if constexpr (R > 1)
+                if (b < last) tiles<fewer>(w, panel, b, last);
+        }
+    }
+
+    // a and u of one panel and as many rows as F takes at once, or those up to `last`. Without a
+    // normalisation all goes to u, but for the third of a of the GRU.
+    void tiles_of_rows(const typename F::Stored* w, size_t panel, size_t b, size_t last) const {
+        constexpr bool gru = C::gates == 3;
+        typename F::Sums a, u;
+        const uint16_t* const x = frame.codes + b * F::parts * code_stride;
+        F::Sums::zero();
+        F::Sums::template add<G>(w, layer.inputs, x, code_stride);
+        w += groups_in<F>(layer.inputs) * G * L * F::group;
+        if (norm) a.template take<G>();
+        for (size_t j = 1; j <= layer.order; ++j, w += groups_in<F>(layer.outputs) * G * L * 2) {
+            const uint16_t* const h = x + j * frame.batch * F::parts * code_stride;
+            if (gru && !norm)
+                F::Sums::template add<G, gru>(w, layer.outputs, h, code_stride);
+            else
+                F::Sums::template add<G>(w, layer.outputs, h, code_stride);
+        }
+        u.template take<gru ? 4 : G>();
+        const size_t at = panel * G * L;
+        for (size_t r = 0; r < F::rows && b + r < last; ++r)
+            for (int g = 0; g < G; ++g) {
+                const bool apart = gru && g == 2;
+                Vec<T> of_a{}, of_u = u.of(r, apart && !norm ? 3 : g);
+                if (norm)
+                    of_a = a.of(r, g);
+                else {
+                    if (apart) of_a = u.of(r, g);
+                    of_a += load<T>(layer.bias_ih.data() + at + g * L);
+                    of_u += load<T>(layer.bias_hh.data() + at + g * L);
+                }
+                store<T>(frame.a + (b + r) * frame.part_stride + at + g * L, of_a);
+                store<T>(frame.u + (b + r) * frame.part_stride + at + g * L, of_u);
+            }
     }
 
     // Ba et al. (2016), equation 20, over the real units of v[panel][width][lane], in place.
@@ -166,8 +210,9 @@ struct Step {
         for (size_t segment = 0; segment <= layer.order; ++segment)
             for (size_t b = 0; b < frame.batch; ++b) {
                 const size_t row = segment * frame.batch + b;
-                frame.code_scale[row] = F::encode(row_of(segment, b), size_of(segment),
-                                                  frame.codes + row * code_stride);
+                frame.code_scale[row] =
+                    F::encode(row_of(segment, b), size_of(segment),
+                              frame.codes + row * F::parts * code_stride, code_stride);
             }
     }
 
@@ -182,11 +227,12 @@ struct Step {
         } job{*this, w, panel_size};
         const auto products = [](const Team& team, void* data) {
             const Job& mine = *static_cast<const Job*>(data);
+            [[maybe_unused]] const typename F::Registers registers(1);
             const size_t all = mine.step.layer.panels, first = all * team.index / team.count;
             const size_t last = all * (team.index + 1) / team.count;
             for (size_t i = first; i < last; ++i) {
                 const size_t panel = mine.step.frame.backwards ? first + last - 1 - i : i;
-                mine.step.template tile<1>(mine.w + panel * mine.panel_size, panel, 0);
+                mine.step.template tiles<1>(mine.w + panel * mine.panel_size, panel, 0, 1);
             }
         };
         run_team(frame.threads, products, &job);
@@ -199,6 +245,7 @@ struct Step {
             groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.outputs);
         const size_t panel_size = groups * G * L * F::group + (1 + layer.order) * head;
         if (frame.batch == 1) return run_one(panel_size);
+        [[maybe_unused]] const typename F::Registers registers(frame.batch);
         for (size_t first = 0; first < frame.batch; first += rows_at_once) {
             const size_t some = frame.batch - first;
             const size_t last = first + (some < rows_at_once ? some : rows_at_once);

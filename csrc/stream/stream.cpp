@@ -35,10 +35,13 @@ Stream<T>::Stream(std::shared_ptr<const Stack<T>> stack, size_t batch)
         if (layer.projection) memory.unprojected = Array<T>(rows);
         if (lstm) memory.seen = Array<T>(rows);
         if (lstm) memory.gate = Array<T>(rows);
-        if (layer.format == Format::int8 || layer.format == Format::bfloat16) {
-            const size_t segments = (layer.order + 1) * batch;
-            memory.codes = Array<uint16_t>(segments * padded(std::max(layer.inputs, layer.units)));
-            memory.code_scale = Array<float>(segments);
+        const bool tiled = layer.format == Format::bfloat16 && stack_->kernels.tiles;
+        if (layer.format == Format::int8 || tiled) {
+            // Of bfloat16 each row has two parts, and tiles are read whole.
+            const size_t rows = (layer.order + 1) * batch;
+            const size_t parts = tiled ? 2 * rows + 16 : rows;
+            memory.codes = Array<uint16_t>(parts * code_row(std::max(layer.inputs, layer.units)));
+            memory.code_scale = Array<float>(rows);
         }
         // What is read before it is written shall be seen.
         for (Array<T>* scratch : {&memory.a, &memory.u, &memory.seen, &memory.gate})

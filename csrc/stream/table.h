@@ -20,15 +20,23 @@ void apply(Function function, const T* in, T* out, size_t n) {
     }
 }
 
+#ifdef ELMAN_TILES
+using Narrow16 = Tiled;
+constexpr bool tiles = true;
+#else
+using Narrow16 = BFloat16;
+constexpr bool tiles = false;
+#endif
+
 #define ELMAN_STRING(name) #name
 #define ELMAN_NAME(name) ELMAN_STRING(name)
 
 extern const Kernels table;
 const Kernels table = {
-    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, Int8::group,         step<Plain<float>>,
-    step<BFloat16>,        step<Int8>,         step<Plain<double>>, forward<float>,
-    forward<double>,       backward<float>,    backward<double>,    apply<float>,
-    apply<double>,
+    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, Int8::group,       tiles,
+    step<Plain<float>>,    step<Narrow16>,     step<Int8>,        step<Plain<double>>,
+    forward<float>,        forward<double>,    backward<float>,   backward<double>,
+    apply<float>,          apply<double>,
 };
 
 }  // namespace elman::ELMAN_ISA
