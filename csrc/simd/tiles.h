@@ -18,9 +18,9 @@ constexpr size_t tiles_in(size_t inputs) {
     return (inputs + tile_depth - 1) / tile_depth;
 }
 
-// The registers of this thread are tiles while this lives: 0 to 3 sums, 4 inputs, 5 to 7 weights.
-class TileRegisters {
-  public:
+// Makes tiles of this thread's registers: 0 to 3 sums, 4 inputs, 5 to 7 weights. They stay so, as
+// the next timestep wants them: to look takes 5 ns, and to load them anew 56.
+struct TileRegisters {
     explicit TileRegisters(size_t rows) {
         struct alignas(64) {
             uint8_t palette = 1, first_row = 0, reserved[14] = {};
@@ -29,12 +29,11 @@ class TileRegisters {
         } shape;
         const size_t high = rows < tile_rows_at_once ? rows : tile_rows_at_once;
         for (int i = 0; i < 8; ++i) shape.rows[i] = static_cast<uint8_t>(i < 5 ? high : 16);
+        alignas(64) uint8_t known[64];
+        _tile_storeconfig(known);
         asm volatile("" ::: "memory");  // the intrinsics do not say what they read
-        _tile_loadconfig(&shape);
+        if (__builtin_memcmp(known, &shape, 64)) _tile_loadconfig(&shape);
     }
-    TileRegisters(const TileRegisters&) = delete;
-    TileRegisters& operator=(const TileRegisters&) = delete;
-    ~TileRegisters() { _tile_release(); }
 };
 
 ELMAN_INLINE void zero_tiles() {
@@ -111,8 +110,8 @@ inline void narrow_row(const float* row, size_t n, uint16_t* to) {
            to + i);
 }
 
-// The upper 8 bits of each number to one row and the next 8 to the other, which is exact to 2^-16 of
-// it. What is not finite is in the first alone.
+// The upper 8 bits of each number to one row and the next 8 to the other, which is exact to 2^-16
+// of it. What is not finite is in the first alone.
 inline void split_row(const float* row, size_t n, uint16_t* upper, uint16_t* lower) {
     constexpr size_t L = lanes<float>;
     for (size_t i = 0; i < n; i += tile_depth) {

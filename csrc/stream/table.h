@@ -33,9 +33,9 @@ constexpr bool tiles = false;
 
 extern const Kernels table;
 const Kernels table = {
-    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, Int8::group,       tiles,
-    step<Plain<float>>,    step<Narrow16>,     step<Int8>,        step<Plain<double>>,
-    forward<float>,        forward<double>,    backward<float>,   backward<double>,
+    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, Int8::group,     tiles,
+    step<Plain<float>>,    step<Narrow16>,     step<Int8>,      step<Plain<double>>,
+    forward<float>,        forward<double>,    backward<float>, backward<double>,
     apply<float>,          apply<double>,
 };
 

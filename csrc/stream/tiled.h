@@ -7,7 +7,7 @@
 namespace elman::ELMAN_ISA {
 
 // Sums of tiles, [row][part][vector][lane].
-struct TileSums {
+struct TilePanel {
     static constexpr size_t stride = 4 * lanes<float>;
     alignas(64) float sums[tile_rows_at_once * stride];
 
@@ -22,6 +22,11 @@ struct TileSums {
     void take() {
         store_tiles<V>(sums, stride);
     }
+    // Rows go to every other place, and their second parts between them.
+    template <int V>
+    static void put(float* to, size_t to_stride) {
+        store_tiles<V>(to, to_stride);
+    }
     Vec<float> of(size_t row, size_t vector) const {
         const float* const at = sums + 2 * row * stride + vector * lanes<float>;
         return load<float>(at) + load<float>(at + stride);
@@ -32,7 +37,7 @@ struct Tiled {
     using T = float;
     using Stored = uint16_t;
     using Operand = uint16_t;
-    using Sums = TileSums;
+    using Tiles = TilePanel;
     static constexpr size_t group = 2, chains = 1, parts = 2, rows = tile_rows_at_once / parts;
 
     struct Registers : TileRegisters {
