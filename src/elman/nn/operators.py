@@ -32,6 +32,7 @@ CONSTANT = ("mask", "keep_h", "keep_c")  # drawn, never learned: there is no der
 STATES = ("h", "c", "last_h", "last_c")
 # The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")
+_WIDEST = 2048  # inputs: the core reads all weights of a few units at once, from its cache
 _SUMMED = ("bias_ih", "bias_hh", "norm_hh", "peephole", "norm_c", "norm_c_bias")
 
 
@@ -55,11 +56,13 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     shapes: Shapes = {"h": (steps, batch, units), "last_h": (order, batch, units)}
     if lstm:
         shapes |= {"c": (steps, batch, units), "last_c": (batch, units)}
-    shapes["gates"] = (rows, width)
-    chosen = "training" in flags and ("resets" in given or "lengths" in given)
+    in_core, training = _in_core(flags, given), "training" in flags
+    if not in_core or (training and (cell != "elman" or "keep_h" in given)):
+        shapes["gates"] = (rows, width)
+    chosen = training and ("resets" in given or "lengths" in given)
     if order > 1 or "mask" in given or chosen:
         shapes["entering"] = (rows, past)
-    if cell == "gru":
+    if cell == "gru" and training:
         shapes["inner"] = (rows, units)
     if norm:
         shapes |= {"normal": (rows, width), "scale": (rows,)}
@@ -77,8 +80,9 @@ def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tenso
     out = {name: _empty(shape, x.dtype) for name, shape in shapes.items()}
     rows = _valid_rows(given)
     here = _only(out, rows)
-    part = here["part"] if "part" in here else here["gates"]
-    _product(_rows_of(x, rows), given["weight_ih"].t(), flags, out=part)
+    if not _in_core(flags, given):
+        part = here["part"] if "part" in here else here["gates"]
+        _product(_rows_of(x, rows), given["weight_ih"].t(), flags, out=part)
     if "part" in here:
         normal = (part.shape[1:], given["norm_ih"], given.get("bias_ih"), LAYER_NORM_EPS)
         to = {"out0": here["gates"], "out1": here["part_mean"], "out2": here["part_scale"]}
@@ -110,6 +114,8 @@ def layer_backward(
     d: Named = {"a": _empty((used, given["weight_hh"].shape[0]), x.dtype)}
     d["u"] = _empty(d["a"].shape, x.dtype) if cell == "gru" or "norm_hh" in given else d["a"]
     d |= {n: _empty(given[n].shape, x.dtype) for n in given if n in _SUMMED + _STATES}
+    if "x" in wants and _in_core(flags, given):
+        d["x"] = _empty(x.shape, x.dtype)
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
     arrays = (_lent(each) for each in (given, kept, incoming, d))
     run(_options(cell, order, flags, given), *arrays)
@@ -133,7 +139,7 @@ def layer_backward(
         d["weight_ih"] = _outer(d["a"], _rows_of(x, rows), flags)
     if "weight_hh" in wants:
         d["weight_hh"] = _of_recurrent_weight(d["u"], given, kept, flags)
-    if "x" in wants:
+    if "x" in wants and "x" not in d:
         d["x"] = _of_input(d["a"], given, rows, flags)
     return [d[name] for name in wants]
 
@@ -231,8 +237,15 @@ def _rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
     return flat if rows is None else flat.index_select(0, rows)
 
 
+def _in_core(flags: str, given: Named) -> bool:
+    """Whether the core multiplies ``W_ih x`` itself, piece by piece where it needs it."""
+    plain = "norm_ih" not in given and "bfloat16" not in flags
+    return plain and given["x"].shape[2] <= _WIDEST
+
+
 def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str | int | bool]:
-    steps, batch = given["x"].shape[:2]
+    x = given["x"]
+    steps, batch = x.shape[:2]
     keep = given.get("keep_h", given.get("keep_c"))
     return {
         "cell": cell,
@@ -241,6 +254,7 @@ def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str |
         "reverse": "reverse" in flags,
         "steps": steps,
         "batch": batch,
+        "inputs": x.shape[2] if _in_core(flags, given) else 0,
         "units": given["weight_hh"].shape[0] // len(CELLS[cell].gates),
         "saving": "training" in flags,
         "keep_is_constant": keep is not None and keep.ndim == 1,
