@@ -91,6 +91,7 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, boo
     if (s.resets) s.initial_h = need<const T>(in, "initial_h", s.batch * past);
     if (s.resets && lstm) s.initial_c = need<const T>(in, "initial_c", s.batch * H);
     s.mask = find<const T>(in, "mask", s.batch * past);
+    s.bfloat16 = option<bool>(options, "bfloat16");
     s.saving = option<bool>(options, "saving");
     s.keep_stride = option<bool>(options, "keep_is_constant") ? 0 : H;
     const size_t kept = s.keep_stride ? outside * H : H;

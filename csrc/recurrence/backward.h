@@ -36,6 +36,11 @@ class Backward {
         for (size_t j = 0; j < s.order; ++j)
             packed.push_back(Packed<T>::columns(share.mine(s), s.weight_hh, G * s.units,
                                                 s.order * s.units, j * s.units));
+        if (tiled<T> && s.bfloat16) {
+            for (Packed<T>& each : packed) each.narrow();
+            packed_x.narrow();
+            narrowed = Narrowed<T>(s.batch, G * s.units);
+        }
         // What flows back into the state is kept where the gradient of the first state goes.
         for (size_t i = 0; i < share.rows(s.batch); ++i) {
             const size_t b = s.slot[share.row_at(i)];
@@ -48,6 +53,8 @@ class Backward {
     }
 
     void run() {
+        if constexpr (tiled<T>)
+            if (s.bfloat16) Narrowed<T>::prepare();
         for (size_t i = s.running; i-- > 0;) {
             const size_t t = s.time(i), count = share.rows(s.active[t]);
             for (size_t r = 0; lstm && s.gain_c && r < count; ++r) through_norm_c(t, r);
@@ -130,7 +137,7 @@ class Backward {
             expect(t, i, panel);
             const size_t b = share.row_at(i), row = s.row(t, b);
             const size_t at = row * G * s.units + col;
-            Vec<T> v[G], a[G], u[G];
+            Vec<T> v[G]{}, a[G], u[G];
             if (G == 1 && !s.gates) v[0] = load<T>(s.h + s.place(t, b) * s.units + col, n);
             for (size_t g = 0; s.gates && g < G; ++g) v[g] = load<T>(s.gates + at + g * s.units, n);
             const Incoming in = incoming_h(t, b, col);
@@ -239,6 +246,8 @@ class Backward {
         const size_t depth = G * s.units, stride = weights.panels() * L;
         const size_t count = share.rows(s.active[t]);
         for (size_t i = 0; i < count; ++i) rows[i] = from + s.row(t, share.row_at(i)) * depth;
+        if constexpr (tiled<T>)
+            if (s.bfloat16) narrowed.take(rows.data(), count, depth);
         weights.each(
             [&](size_t panel, size_t vectors, const T* w) {
                 T* const out = product.get() + (panel - weights.first()) * L;
@@ -251,6 +260,10 @@ class Backward {
                         for (size_t v = 0; v < vectors; ++v)
                             done(panel + v, i, load<T>(out + i * stride + v * L));
                 };
+                if constexpr (tiled<T>)
+                    if (s.bfloat16)
+                        return tile_block(vectors, weights.tiles(panel), depth, narrowed.get(),
+                                          count, out, stride, ready, all);
                 block<T>(vectors, w, depth, rows.data(), count, out, stride, ready, all);
             },
             t % 2);
@@ -298,7 +311,8 @@ class Backward {
     const Team& team;
     const Share<T> share;
     std::vector<Packed<T>> packed;  // one a past state
-    const Packed<T> packed_x;
+    Packed<T> packed_x;
+    Narrowed<T> narrowed;
     const Scratch<T> product, part;
     Totals<T> totals;
     std::vector<const T*> rows;

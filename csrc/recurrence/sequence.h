@@ -22,7 +22,8 @@ template <class T>
 struct Sequence {
     Cell cell;
     bool relu = false, reverse = false;
-    bool saving = true;  // for a backward pass: else `gates` is only read, `inner` left alone
+    bool saving = true;     // for a backward pass: else `gates` is only read, `inner` left alone
+    bool bfloat16 = false;  // numbers may be rounded to it where weights multiply them
     size_t steps, batch, units, order = 1;  // steps: T of the arrays
     size_t inputs = 0;                      // D
     size_t running;                         // timesteps in which any sequence is valid

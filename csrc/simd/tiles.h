@@ -18,23 +18,21 @@ constexpr size_t tiles_in(size_t inputs) {
     return (inputs + tile_depth - 1) / tile_depth;
 }
 
-// Makes tiles of this thread's registers: 0 to 3 sums, 4 inputs, 5 to 7 weights. They stay so, as
-// the next timestep wants them: to look takes 5 ns, and to load them anew 56.
-struct TileRegisters {
-    explicit TileRegisters(size_t rows) {
-        struct alignas(64) {
-            uint8_t palette = 1, first_row = 0, reserved[14] = {};
-            uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-            uint8_t rows[16] = {};
-        } shape;
-        const size_t high = rows < tile_rows_at_once ? rows : tile_rows_at_once;
-        for (int i = 0; i < 8; ++i) shape.rows[i] = static_cast<uint8_t>(i < 5 ? high : 16);
-        alignas(64) uint8_t known[64];
-        _tile_storeconfig(known);
-        asm volatile("" ::: "memory");  // the intrinsics do not say what they read
-        if (__builtin_memcmp(known, &shape, 64)) _tile_loadconfig(&shape);
-    }
-};
+// Makes tiles of this thread's registers, where they are not yet: 0 to 3 sums, 4 inputs, 5 to 7
+// weights. They are left so for the next timestep: to look takes 5 ns, to load the shapes 56.
+inline void shape_tiles(size_t rows) {
+    struct alignas(64) {
+        uint8_t palette = 1, first_row = 0, reserved[14] = {};
+        uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+        uint8_t rows[16] = {};
+    } shape;
+    const size_t high = rows < tile_rows_at_once ? rows : tile_rows_at_once;
+    for (int i = 0; i < 8; ++i) shape.rows[i] = static_cast<uint8_t>(i < 5 ? high : 16);
+    alignas(64) uint8_t known[64];
+    _tile_storeconfig(known);
+    asm volatile("" ::: "memory");  // the intrinsics do not say what they read and write
+    if (__builtin_memcmp(known, &shape, 64)) _tile_loadconfig(&shape);
+}
 
 ELMAN_INLINE void zero_tiles() {
     _tile_zero(0);

@@ -68,6 +68,7 @@ struct Layer {
     size_t order = 1;                           // 0: a dense layer, h = W x + b, without a state
     size_t inputs = 0, units = 0, outputs = 0;  // of x, c and h; h is smaller after a projection
     size_t gates = 0, wide = 1, panels = 0;
+    bool tiled = false;        // see simd/tiles.h
     T keep_h = 0, keep_c = 0;  // zoneout: the share of the old state that stays
 
     // [panel][segment][group][gate][lane][member]: segment 0 is x, segment j is h_{t-j}; a group is

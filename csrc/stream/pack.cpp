@@ -134,6 +134,8 @@ Layer<T> pack(Cell cell, Format format, Sizes sizes, const Parameters<T>& from,
     layer.units = sizes.units;
     layer.outputs = sizes.outputs;
     layer.gates = cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1;
+    // Below, tiles are no faster for one row.
+    layer.tiled = kernels.tiles && format == Format::bfloat16 && layer.units >= 64;
     const size_t lanes = kernels.vector_bytes / sizeof(T);
     const size_t vectors = (layer.units + lanes - 1) / lanes;
     // Wide panels use each broadcast input four times, but fill up more units.
@@ -142,7 +144,7 @@ Layer<T> pack(Cell cell, Format format, Sizes sizes, const Parameters<T>& from,
     const size_t group = format == Format::int8       ? kernels.int8_group
                          : format == Format::bfloat16 ? 2
                                                       : 1;
-    const Packer<T> packer{layer, lanes, group, kernels.tiles && format == Format::bfloat16};
+    const Packer<T> packer{layer, lanes, group, layer.tiled};
     packer.weights(from);
     layer.bias_ih = packer.units(from.bias_ih, layer.gates);
     layer.bias_hh = packer.units(from.bias_hh, layer.gates);

@@ -13,11 +13,6 @@
 
 namespace elman::ELMAN_ISA {
 
-// Some formats need registers of another shape while they work; these do not.
-struct PlainRegisters {
-    explicit PlainRegisters(size_t) {}
-};
-
 // A format says what is stored, what it is multiplied with, and how one vector of units takes one
 // group of inputs; also, how many accumulators that needs.
 template <class Real>
@@ -27,7 +22,7 @@ struct Plain {
     using Operand = Real;
     using Sum = Vec<Real>;
     static constexpr size_t group = 1, chains = 1, parts = 1;
-    using Registers = PlainRegisters;
+    static void prepare(size_t) {}
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
         sum += load<T>(w) * broadcast<T>(x[0]);
     }
@@ -39,7 +34,7 @@ struct BFloat16 {
     using Operand = float;
     using Sum = Vec<float>;
     static constexpr size_t group = 2, chains = 1, parts = 1;
-    using Registers = PlainRegisters;
+    static void prepare(size_t) {}
     // A bfloat16 is the upper half of a float. Of a pair, the first is shifted up; the second is
     // read with the first below it, and pack() chose it so that this is its nearest value.
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
@@ -70,7 +65,7 @@ struct Int8 {
     using Stored = int8_t;
     using Operand = uint16_t;
     static constexpr size_t group = 4, chains = 2, parts = 1;
-    using Registers = PlainRegisters;
+    static void prepare(size_t) {}
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
         int32_t upper, lower;
         __builtin_memcpy(&upper, x, sizeof upper);
@@ -93,7 +88,7 @@ struct Int8 {
     using Operand = uint16_t;
     using Sum = Vec<int32_t>;
     static constexpr size_t group = 2, chains = 1, parts = 1;
-    using Registers = PlainRegisters;
+    static void prepare(size_t) {}
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
         int32_t both;
         __builtin_memcpy(&both, x, sizeof both);

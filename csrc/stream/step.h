@@ -272,7 +272,7 @@ struct Step {
         } job{*this, w, panel_size};
         const auto products = [](const Team& team, void* data) {
             const Job& mine = *static_cast<const Job*>(data);
-            [[maybe_unused]] const typename F::Registers registers(mine.step.frame.batch);
+            F::prepare(1);
             const size_t all = mine.step.layer.panels, first = all * team.index / team.count;
             const size_t last = all * (team.index + 1) / team.count;
             mine.step.panels(first, last, 0, 1, mine.w, mine.panel_size);
@@ -304,7 +304,7 @@ struct Step {
             groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.outputs);
         const size_t panel_size = groups * G * L * F::group + (1 + layer.order) * head;
         if (frame.batch == 1) return run_one(panel_size);
-        [[maybe_unused]] const typename F::Registers registers(frame.batch);
+        F::prepare(frame.batch);
         for (size_t first = 0; first < frame.batch; first += rows_at_once) {
             const size_t some = frame.batch - first;
             const size_t last = first + (some < rows_at_once ? some : rows_at_once);

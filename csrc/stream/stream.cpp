@@ -27,12 +27,12 @@ Stream<T>::Stream(std::shared_ptr<const Stack<T>> stack, size_t batch)
         Memory memory;
         memory.h = Array<T>((layer.order + 1) * batch * padded(layer.outputs));
         if (lstm) memory.c = Array<T>(rows);
-        const bool tiled = layer.format == Format::bfloat16 && stack_->kernels.tiles;
         // A projection has fewer units, but its panels may be wider.
+        const bool tiled = layer.tiled || (layer.projection && layer.projection->tiled);
         const size_t last = layer.projection ? layer.projection->bias_ih.size() : 0;
         // Tiles leave a fourth sum beside the three of the GRU, and whole rows of tiles.
         const size_t width = layer.bias_ih.size();
-        const size_t wider = tiled && layer.cell == Cell::gru ? width / 3 * 4 : width;
+        const size_t wider = layer.tiled && layer.cell == Cell::gru ? width / 3 * 4 : width;
         memory.part = std::max(wider, last);
         memory.parts = Array<T>(2 * (tiled ? (batch + 7) / 8 * 8 : batch) * memory.part);
         if (layer.projection) memory.unprojected = Array<T>(rows);
@@ -42,7 +42,8 @@ Stream<T>::Stream(std::shared_ptr<const Stack<T>> stack, size_t batch)
             // Of bfloat16 each row has two parts, and tiles are read whole.
             const size_t rows = (layer.order + 1) * batch;
             const size_t parts = tiled ? 2 * rows + 16 : rows;
-            memory.codes = Array<uint16_t>(parts * code_row(std::max(layer.inputs, layer.units)));
+            memory.codes = Array<uint16_t>(
+                parts * code_row(std::max({layer.inputs, layer.units, layer.outputs})));
             memory.code_scale = Array<float>(rows);
         }
         // What is read before it is written shall be seen.

@@ -40,9 +40,7 @@ struct Tiled {
     using Tiles = TilePanel;
     static constexpr size_t group = 2, chains = 1, parts = 2, rows = tile_rows_at_once / parts;
 
-    struct Registers : TileRegisters {
-        explicit Registers(size_t batch) : TileRegisters(batch * parts) {}
-    };
+    static void prepare(size_t batch) { shape_tiles(batch * parts); }
     static float encode(const float* row, size_t n, Operand* codes, size_t stride) {
         split_row(row, n, codes, codes + stride);
         return 1;

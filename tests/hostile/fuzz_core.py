@@ -107,7 +107,7 @@ def sequence(chance: random.Random, memory: Memory) -> tuple[dict[str, Any], lis
         "cell": cell, "order": order, "relu": chance.random() < 0.5,
         "reverse": chance.random() < 0.5, "steps": steps, "batch": batch, "units": units,
         "threads": chance.choice([1, 1, 2, 3]), "keep_is_constant": chance.random() < 0.5,
-        "saving": chance.random() < 0.8,
+        "saving": chance.random() < 0.8, "bfloat16": chance.random() < 0.3,
     }  # fmt: skip
     inputs: Arrays = {}
     rows = every

@@ -239,7 +239,7 @@ def _rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
 
 def _in_core(flags: str, given: Named) -> bool:
     """Whether the core multiplies ``W_ih x`` itself, piece by piece where it needs it."""
-    plain = "norm_ih" not in given and "bfloat16" not in flags
+    plain = "norm_ih" not in given and ("bfloat16" not in flags or _core().has_tiles())
     return plain and given["x"].shape[2] <= _WIDEST
 
 
@@ -257,6 +257,7 @@ def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str |
         "inputs": x.shape[2] if _in_core(flags, given) else 0,
         "units": given["weight_hh"].shape[0] // len(CELLS[cell].gates),
         "saving": "training" in flags,
+        "bfloat16": "bfloat16" in flags,
         "keep_is_constant": keep is not None and keep.ndim == 1,
         "threads": threads(torch.get_num_threads()),
     }
