@@ -26,17 +26,17 @@ class Packed {
     static Packed rows(const Panels& panels, const T* matrix, size_t depth, size_t groups) {
         Packed to(panels, depth, groups);
         to.each([&](size_t panel, size_t vectors, T* w) {
-            // A cache line of each row in turn, so that what is written stays near.
             for (size_t k = 0; k < depth; k += L)
-                for (size_t v = 0; v < vectors; ++v)
-                    for (size_t lane = 0; lane < L; ++lane) {
-                        const size_t unit = (panel + v / groups) * L + lane;
-                        const size_t row = v % groups * panels.outputs + unit;
-                        T* const at = w + v * L + lane;
-                        for (size_t i = k; i < std::min(k + L, depth); ++i)
-                            at[i * vectors * L] =
-                                unit < panels.outputs ? matrix[row * depth + i] : T(0);
-                    }
+                for (size_t v = 0; v < vectors; ++v) {
+                    const size_t unit = (panel + v / groups) * L;
+                    const T* const from = matrix + (v % groups * panels.outputs + unit) * depth + k;
+                    Vec<T> tile[L] = {};
+                    for (size_t i = 0; i < L && unit + i < panels.outputs; ++i)
+                        tile[i] = load<T>(from + i * depth, depth - k);
+                    transpose<T>(tile);
+                    for (size_t i = 0; i < L && k + i < depth; ++i)
+                        store<T>(w + ((k + i) * vectors + v) * L, tile[i]);
+                }
         });
         return to;
     }

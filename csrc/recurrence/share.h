@@ -21,8 +21,12 @@ struct Share {
 
     Share(const Sequence<T>& s, const Team& team)
         : panel_end((s.units + L - 1) / L), index(team.index), threads(team.count) {
-        // A normalisation needs all units of a row at once.
-        by_rows = team.count > 1 && (s.gain_hh || panel_end < team.count);
+        // A normalisation needs all units of a row at once. Weights that leave half of a core's
+        // cache free are no reason to meet.
+        constexpr size_t cache = size_t(1) << 20, enough = 16;
+        const size_t weights = gates_of(s.cell) * s.units * (s.order * s.units + s.inputs);
+        const bool small = weights * sizeof(T) <= cache && s.batch >= enough * team.count;
+        by_rows = team.count > 1 && (s.gain_hh || panel_end < team.count || small);
         if (by_rows) {
             row = team.index;
             row_step = team.count;

@@ -74,7 +74,13 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
 
 def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Run a layer forward; see the module."""
-    given = _take(names, tensors)
+    given = dict(zip(names.split(), tensors, strict=True))
+    return list(forward(cell, order, flags, given).values())
+
+
+def forward(cell: str, order: int, flags: str, given: Named) -> Named:
+    """The same by names, which is sooner."""
+    given = {name: t.contiguous() for name, t in given.items()}
     x = given["x"]
     shapes = results(cell, order, flags, given)
     out = {name: _empty(shape, x.dtype) for name, shape in shapes.items()}
@@ -89,7 +95,7 @@ def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tenso
         torch.ops.aten.native_layer_norm.out(part, *normal, **to)
     run = _core().forward64 if x.dtype == torch.float64 else _core().forward32
     run(_options(cell, order, flags, given), _lent(given), _lent(here))
-    return list(out.values())
+    return out
 
 
 def layer_backward(
