@@ -24,7 +24,8 @@ inline void narrow_block(const float* from, size_t depth, size_t vectors, uint16
     constexpr size_t L = lanes<float>;
     const auto rounded = [&](size_t k, size_t v) {
         const Vec<float> at = k < depth ? load<float>(from + (k * vectors + v) * L) : Vec<float>{};
-        return (Vec<uint32_t>)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)at));
+        typedef uint16_t Half __attribute__((vector_size(2 * L)));
+        return __builtin_convertvector((Half)_mm512_cvtneps_pbh((__m512)at), Vec<uint32_t>);
     };
     for (size_t k = 0; k < tiles_in(depth) * tile_depth; k += 2)
         for (size_t v = 0; v < vectors; ++v) {
