@@ -160,6 +160,10 @@ class Backward {
                 sums.u[g] += u[g];
                 store<T>(d.a + at + g * s.units, a[g], n);
                 if (d.u != d.a) store<T>(d.u + at + g * s.units, u[g], n);
+                if constexpr (tiled<T>) {
+                    if (d.narrow_a) narrow(a[g], n, d.narrow_a + at + g * s.units);
+                    if (d.narrow_u) narrow(u[g], n, d.narrow_u + at + g * s.units);
+                }
             }
         }
         totals.add(panel, sums);

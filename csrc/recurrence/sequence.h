@@ -63,9 +63,10 @@ struct Gradients {
     const T *h, *c;            // (T, B, H)
     const T *last_h, *last_c;  // (k, B, H), (B, H)
     T* x;                      // (T, B, D), only where the forward pass had x
-    T *a, *u;              // (N, G*H): of the input part, and of W_hh's product; may be the same
-    T *first_h, *first_c;  // (k, B, H), (B, H)
-    T *initial_h, *initial_c;                                   // (k, B, H), (B, H); with resets
+    T *a, *u;  // (N, G*H): of the input part, and of W_hh's product; may be the same
+    uint16_t *narrow_a, *narrow_u;  // the same in bfloat16, only where there are tiles
+    T *first_h, *first_c;           // (k, B, H), (B, H)
+    T *initial_h, *initial_c;       // (k, B, H), (B, H); with resets
     T *bias_a, *bias_u, *gain_hh, *peephole, *gain_c, *bias_c;  // as the parameters
 };
 

@@ -96,6 +96,12 @@ ELMAN_INLINE void narrow(Vec<float> first, Vec<float> second, uint16_t* to) {
     __builtin_memcpy(to, &both, sizeof both);
 }
 
+// The first n of 16.
+ELMAN_INLINE void narrow(Vec<float> v, size_t n, uint16_t* to) {
+    const __mmask16 some = n < lanes<float> ? static_cast<__mmask16>((1u << n) - 1) : 0xFFFF;
+    _mm256_mask_storeu_epi16(to, some, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+}
+
 // row[n] -> to[32 * tiles_in(n)], with zeros behind.
 inline void narrow_row(const float* row, size_t n, uint16_t* to) {
     constexpr size_t L = lanes<float>;
@@ -108,8 +114,8 @@ inline void narrow_row(const float* row, size_t n, uint16_t* to) {
            to + i);
 }
 
-// The upper 8 bits of each number to one row and the next 8 to the other, which is exact to 2^-16
-// of it. What is not finite is in the first alone.
+// Each number in bfloat16 to one row and what is left over to the other: together exact to 2^-17 of
+// it. What is infinite is in the first alone.
 inline void split_row(const float* row, size_t n, uint16_t* upper, uint16_t* lower) {
     constexpr size_t L = lanes<float>;
     for (size_t i = 0; i < n; i += tile_depth) {
@@ -117,9 +123,10 @@ inline void split_row(const float* row, size_t n, uint16_t* upper, uint16_t* low
         for (size_t half = 0; half < 2; ++half) {
             const size_t at = i + half * L;
             const Vec<float> v = at < n ? load<float>(row + at) : Vec<float>{};
-            const Vec<float> cut = (Vec<float>)((Vec<int32_t>)v & int32_t(0xFFFF0000));
-            high[half] = v - v == 0 ? cut : v;
-            low[half] = v - v == 0 ? v - cut : Vec<float>{};
+            const Vec<int32_t> bits = ((Vec<int32_t>)v + 0x8000) & int32_t(0xFFFF0000);
+            const Vec<float> near = (Vec<float>)bits;
+            high[half] = near - near == 0 ? near : v;
+            low[half] = near - near == 0 ? v - near : Vec<float>{};
         }
         narrow(high[0], high[1], upper + i);
         narrow(low[0], low[1], lower + i);
