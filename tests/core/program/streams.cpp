@@ -183,8 +183,8 @@ void check_streams() {
         {Cell::lstm, Format::float32, 1, false, true},
         {Cell::lstm, Format::float32, 1, true, true},
     };
-    constexpr size_t sizes[][3] = {{1, 1, 1}, {3, 5, 2}, {17, 16, 3}, {9, 33, 11},
-                                       {70, 64, 1}, {33, 100, 19}, {5, 65, 8}};
+    constexpr size_t sizes[][3] = {{1, 1, 1},   {3, 5, 2},     {17, 16, 3}, {9, 33, 11},
+                                   {70, 64, 1}, {33, 100, 19}, {5, 65, 8}};
     for (const Kind& kind : kinds)
         for (const auto& [inputs, units, batch] : sizes) {
             Layered<float>(kind, inputs, units, batch).check(2e-5);
