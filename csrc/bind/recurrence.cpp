@@ -91,6 +91,7 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, boo
     if (s.resets) s.initial_h = need<const T>(in, "initial_h", s.batch * past);
     if (s.resets && lstm) s.initial_c = need<const T>(in, "initial_c", s.batch * H);
     s.mask = find<const T>(in, "mask", s.batch * past);
+    s.bfloat16 = option<bool>(options, "bfloat16");
     s.saving = option<bool>(options, "saving");
     s.keep_stride = option<bool>(options, "keep_is_constant") ? 0 : H;
     const size_t kept = s.keep_stride ? outside * H : H;
@@ -160,6 +161,10 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
     if (s.x) d.x = find<T>(to, "x", outside * s.inputs);
     d.a = need<T>(to, "a", N * G * H);
     d.u = s.gain_hh || s.cell == Cell::gru ? need<T>(to, "u", N * G * H) : d.a;
+    if (s.bfloat16 && kernels().tiles) {
+        d.narrow_a = find<uint16_t>(to, "narrow_a", N * G * H);
+        d.narrow_u = find<uint16_t>(to, "narrow_u", N * G * H);
+    }
     d.first_h = need<T>(to, "first_h", s.batch * past);
     if (lstm) d.first_c = need<T>(to, "first_c", s.batch * H);
     if (s.resets) d.initial_h = need<T>(to, "initial_h", s.batch * past);

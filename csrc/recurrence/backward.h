@@ -36,6 +36,11 @@ class Backward {
         for (size_t j = 0; j < s.order; ++j)
             packed.push_back(Packed<T>::columns(share.mine(s), s.weight_hh, G * s.units,
                                                 s.order * s.units, j * s.units));
+        if (tiled<T> && s.bfloat16) {
+            for (Packed<T>& each : packed) each.narrow();
+            packed_x.narrow();
+            narrowed = Narrowed<T>(s.batch, G * s.units);
+        }
         // What flows back into the state is kept where the gradient of the first state goes.
         for (size_t i = 0; i < share.rows(s.batch); ++i) {
             const size_t b = s.slot[share.row_at(i)];
@@ -48,6 +53,8 @@ class Backward {
     }
 
     void run() {
+        if constexpr (tiled<T>)
+            if (s.bfloat16) Narrowed<T>::prepare();
         for (size_t i = s.running; i-- > 0;) {
             const size_t t = s.time(i), count = share.rows(s.active[t]);
             for (size_t r = 0; lstm && s.gain_c && r < count; ++r) through_norm_c(t, r);
@@ -154,6 +161,10 @@ class Backward {
                 sums.u[g] += u[g];
                 store<T>(d.a + at + g * s.units, a[g], n);
                 if (d.u != d.a) store<T>(d.u + at + g * s.units, u[g], n);
+                if constexpr (tiled<T>) {
+                    if (d.narrow_a) narrow(a[g], n, d.narrow_a + at + g * s.units);
+                    if (d.narrow_u) narrow(u[g], n, d.narrow_u + at + g * s.units);
+                }
             }
         }
         totals.add(panel, sums);
@@ -240,6 +251,8 @@ class Backward {
         const size_t depth = G * s.units, stride = weights.panels() * L;
         const size_t count = share.rows(s.active[t]);
         for (size_t i = 0; i < count; ++i) rows[i] = from + s.row(t, share.row_at(i)) * depth;
+        if constexpr (tiled<T>)
+            if (s.bfloat16) narrowed.take(rows.data(), count, depth);
         weights.each(
             [&](size_t panel, size_t vectors, const T* w) {
                 T* const out = product.get() + (panel - weights.first()) * L;
@@ -252,6 +265,10 @@ class Backward {
                         for (size_t v = 0; v < vectors; ++v)
                             done(panel + v, i, load<T>(out + i * stride + v * L));
                 };
+                if constexpr (tiled<T>)
+                    if (s.bfloat16)
+                        return tile_block(vectors, weights.tiles(panel), depth, narrowed.get(),
+                                          count, out, stride, ready, all);
                 block<T>(vectors, w, depth, rows.data(), count, out, stride, ready, all);
             },
             t % 2);
@@ -299,7 +316,8 @@ class Backward {
     const Team& team;
     const Share<T> share;
     std::vector<Packed<T>> packed;  // one a past state
-    const Packed<T> packed_x;
+    Packed<T> packed_x;
+    Narrowed<T> narrowed;
     const Scratch<T> product, part;
     Totals<T> totals;
     std::vector<const T*> rows;

@@ -37,9 +37,15 @@ class Forward {
           entering(s.batch),
           rows(capacity) {
         for (size_t b = 0; b < s.batch; ++b) start_from(b, s.first_h, s.first_c);
+        if (!tiled<T> || !s.bfloat16) return;
+        packed.narrow();
+        packed_x.narrow();
+        narrowed = Narrowed<T>(capacity, std::max(packed.depth(), packed_x.depth()));
     }
 
     void run() {
+        if constexpr (tiled<T>)
+            if (s.bfloat16) Narrowed<T>::prepare();
         prepare(s.time(0));
         const size_t round = share.arrive(team);
         multiply_input(0);
@@ -140,7 +146,9 @@ class Forward {
     // and done(panel, i) follows each.
     template <class Ready, class Done>
     void multiply(const Packed<T>& weights, size_t count, T* out, bool back, Ready ready,
-                  Done done) const {
+                  Done done) {
+        if constexpr (tiled<T>)
+            if (s.bfloat16) narrowed.take(rows.data(), count, weights.depth());
         weights.each(
             [&](size_t panel, size_t vectors, const T* w) {
                 const auto all = [&](auto each) {
@@ -150,6 +158,10 @@ class Forward {
                     };
                 };
                 T* const to = out + (panel - share.panel) * G * L;
+                if constexpr (tiled<T>)
+                    if (s.bfloat16)
+                        return tile_block(vectors, weights.tiles(panel), weights.depth(),
+                                          narrowed.get(), count, to, stride, all(ready), all(done));
                 if constexpr (G == 1)
                     block<T>(vectors, w, weights.depth(), rows.data(), count, to, stride,
                              all(ready), all(done));
@@ -338,7 +350,8 @@ class Forward {
     const Sequence<T>& s;
     const Team& team;
     const Share<T> share;
-    const Packed<T> packed, packed_x;
+    Packed<T> packed, packed_x;
+    Narrowed<T> narrowed;
     const Scratch<T> start;
     const size_t stride, capacity;  // of the rows of u, and how many there are
     const Scratch<T> u;             // the products, [row][panel][gate][lane]

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "memory/pool.h"
+#include "recurrence/tiled.h"
 #include "simd/vector.h"
 
 namespace elman::ELMAN_ISA {
@@ -55,6 +56,20 @@ class Packed {
         return to;
     }
 
+    // Has the weights in bfloat16 too, for `tiles`.
+    void narrow() {
+        if constexpr (tiled<T>) {
+            tiles_ = scratch<uint16_t>(panels() * groups_ * code_row(depth_) * L);
+            each([&](size_t panel, size_t vectors, const T* w) {
+                narrow_block(w, depth_, vectors, tiles_.get() + tile_at(panel));
+            });
+        }
+    }
+    // Of the block that starts at a panel; null without `narrow`.
+    const uint16_t* tiles(size_t panel) const {
+        return tiles_ ? tiles_.get() + tile_at(panel) : nullptr;
+    }
+
     size_t depth() const { return depth_; }
     size_t first() const { return first_; }
     size_t panels() const { return last_ - first_; }
@@ -80,8 +95,11 @@ class Packed {
           together_(groups == 1 ? 4 : 1),
           weights_(scratch<T>((last_ - first_) * groups * depth * L)) {}
 
+    size_t tile_at(size_t panel) const { return (panel - first_) * groups_ * code_row(depth_) * L; }
+
     size_t first_ = 0, last_ = 0, depth_ = 0, groups_ = 1, together_ = 1;
     Scratch<T> weights_;
+    Scratch<uint16_t> tiles_;
 };
 
 }  // namespace elman::ELMAN_ISA

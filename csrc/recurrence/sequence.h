@@ -22,7 +22,8 @@ template <class T>
 struct Sequence {
     Cell cell;
     bool relu = false, reverse = false;
-    bool saving = true;  // for a backward pass: else `gates` is only read, `inner` left alone
+    bool saving = true;     // for a backward pass: else `gates` is only read, `inner` left alone
+    bool bfloat16 = false;  // numbers may be rounded to it where weights multiply them
     size_t steps, batch, units, order = 1;  // steps: T of the arrays
     size_t inputs = 0;                      // D
     size_t running;                         // timesteps in which any sequence is valid
@@ -62,9 +63,10 @@ struct Gradients {
     const T *h, *c;            // (T, B, H)
     const T *last_h, *last_c;  // (k, B, H), (B, H)
     T* x;                      // (T, B, D), only where the forward pass had x
-    T *a, *u;              // (N, G*H): of the input part, and of W_hh's product; may be the same
-    T *first_h, *first_c;  // (k, B, H), (B, H)
-    T *initial_h, *initial_c;                                   // (k, B, H), (B, H); with resets
+    T *a, *u;  // (N, G*H): of the input part, and of W_hh's product; may be the same
+    uint16_t *narrow_a, *narrow_u;  // the same in bfloat16, only where there are tiles
+    T *first_h, *first_c;           // (k, B, H), (B, H)
+    T *initial_h, *initial_c;       // (k, B, H), (B, H); with resets
     T *bias_a, *bias_u, *gain_hh, *peephole, *gain_c, *bias_c;  // as the parameters
 };
 

@@ -63,7 +63,8 @@ class Stream {
         Array<T> h;  // a ring of order + 1 slots: the past, and the one that is written
         size_t newest = 0;
         bool backwards = false;
-        Array<T> c, a, u, seen, gate;
+        Array<T> c, parts, seen, gate;
+        size_t part;  // of a row of `parts`, which is a and then u
         Array<T> unprojected;
         Array<uint16_t> codes;
         Array<float> code_scale;

@@ -108,6 +108,7 @@ def sequence(chance: random.Random, memory: Memory) -> tuple[dict[str, Any], lis
         "reverse": chance.random() < 0.5, "steps": steps, "batch": batch, "units": units,
         "threads": chance.choice([1, 1, 2, 3]), "keep_is_constant": chance.random() < 0.5,
         "saving": chance.random() < 0.8, "inputs": chance.choice([0, 1, 7, 20]),
+        "bfloat16": chance.random() < 0.3,
     }  # fmt: skip
     inputs: Arrays = {}
     rows = every

@@ -48,7 +48,7 @@ def sound(dtype: Any = np.float32) -> tuple[dict[str, Any], dict[str, Any], dict
     options: dict[str, Any] = {
         "cell": "gru", "order": 1, "relu": False, "reverse": False, "steps": T, "batch": B,
         "units": H, "threads": 2, "saving": True, "keep_is_constant": False,
-        "inputs": 0,
+        "inputs": 0, "bfloat16": False,
     }  # fmt: skip
     inputs = {"weight_hh": np.full((3 * H, H), 0.1, dtype), "first_h": np.ones((1, B, H), dtype)}
     sizes = {"gates": (T * B, 3 * H), "inner": (T * B, H), "h": (T, B, H), "last_h": (1, B, H)}

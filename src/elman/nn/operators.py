@@ -123,6 +123,11 @@ def layer_backward(
     d |= {n: _empty(given[n].shape, x.dtype) for n in given if n in _SUMMED + _STATES}
     if "x" in wants and _in_core(flags, given):
         d["x"] = _empty(x.shape, x.dtype)
+    narrow: Named = {}
+    if "bfloat16" in flags and _in_core(flags, given):
+        for name in ("a", "u") if d["u"] is not d["a"] else ("a",):
+            narrow[name] = _empty(d[name].shape, torch.bfloat16)
+            d[f"narrow_{name}"] = narrow[name].view(torch.uint16)
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
     arrays = (_lent(each) for each in (given, kept, incoming, d))
     run(_options(cell, order, flags, given), *arrays)
@@ -140,8 +145,8 @@ def layer_backward(
         d["bias_ih"] = d_bias
     if "bfloat16" in flags:  # once for all products
         same = d["u"] is d["a"]
-        d["a"] = _narrow(d["a"])
-        d["u"] = d["a"] if same else _narrow(d["u"])
+        d["a"] = _narrow(narrow.get("a", d["a"]))
+        d["u"] = d["a"] if same else _narrow(narrow.get("u", d["u"]))
     if "weight_ih" in wants:
         d["weight_ih"] = _outer(d["a"], _rows_of(x, rows), flags)
     if "weight_hh" in wants:
@@ -246,7 +251,7 @@ def _rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
 
 def _in_core(flags: str, given: Named) -> bool:
     """Whether the core multiplies ``W_ih x`` itself, piece by piece where it needs it."""
-    plain = "norm_ih" not in given and "bfloat16" not in flags
+    plain = "norm_ih" not in given and ("bfloat16" not in flags or _core().has_tiles())
     return plain and given["x"].shape[2] <= _WIDEST
 
 
@@ -264,6 +269,7 @@ def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str |
         "inputs": x.shape[2] if _in_core(flags, given) else 0,
         "units": given["weight_hh"].shape[0] // len(CELLS[cell].gates),
         "saving": "training" in flags,
+        "bfloat16": "bfloat16" in flags,
         "keep_is_constant": keep is not None and keep.ndim == 1,
         "threads": threads(torch.get_num_threads()),
     }

@@ -62,14 +62,15 @@ class Check {
         fill_in();
     }
 
-    // `bound` is relative to what is added up.
+    // `bound` is relative to what is added up; products may be of numbers in bfloat16.
     template <class T>
-    void run(double bound) {
+    void run(double bound, bool bfloat16 = false) {
         const std::string where = c.name + (sizeof(T) == 4 ? "-float32" : "-float64");
         for (auto& [name, values] : in)
             for (Dual& each : values) each.value = double(T(each.value));
         const bool needed = o.ragged || o.resets || threads == 2;
         OnCore<T> core(c, in, threads, needed);
+        core.s.bfloat16 = bfloat16;
         core.forward();
         const Naive naive(c, in);
         compare(core.a["h"], naive.h, bound, where + " h");
@@ -197,6 +198,7 @@ void check_layers(size_t threads) {
                     Check check(option, size, reverse, threads, inputs);
                     check.run<double>(1e-12);
                     check.run<float>(1e-5);
+                    check.run<float>(2e-2, true);
                 }
             }
     elman::fill_memory_with(-1);
