@@ -60,17 +60,17 @@ struct Step {
     }
 
     // Adds the products of segments [first, last) to total, and moves w behind their weights.
-    template <int R>
+    template <int R, int split>
     ELMAN_INLINE void add_segments(size_t first, size_t last, size_t b, const T* scale,
                                    const typename F::Stored*& w, Vec<T> (&total)[R][G]) const {
         for (size_t segment = first; segment < last; ++segment) {
             const size_t groups = groups_in<F>(size_of(segment)), row = segment * frame.batch + b;
             typename F::Sum sums[R][G];
             if constexpr (coded)
-                multiply<F, G, R>(w + head, groups, frame.codes + row * code_stride, code_stride,
-                                  sums);
+                multiply<F, G, R, split>(w + head, groups, frame.codes + row * code_stride,
+                                         code_stride, sums);
             else
-                multiply<F, G, R>(w, groups, row_of(segment, b), stride_of(segment), sums);
+                multiply<F, G, R, split>(w, groups, row_of(segment, b), stride_of(segment), sums);
             for (int r = 0; r < R; ++r)
                 for (int g = 0; g < G; ++g)
                     if constexpr (scaled)
@@ -92,7 +92,7 @@ struct Step {
     }
 
     // a and u of one panel and R rows.
-    template <int R>
+    template <int R, int split = 1>
     ELMAN_INLINE void tile(const typename F::Stored* w, size_t panel, size_t b) const {
         Vec<T> a[R][G], u[R][G];
         const size_t at = panel * G * L;
@@ -101,8 +101,8 @@ struct Step {
                 a[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_ih.data() + at + g * L);
                 u[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_hh.data() + at + g * L);
             }
-        add_segments<R>(0, 1, b, layer.scale_ih.data() + at, w, a);
-        add_segments<R>(1, 1 + layer.order, b, layer.scale_hh.data() + at, w, u);
+        add_segments<R, split>(0, 1, b, layer.scale_ih.data() + at, w, a);
+        add_segments<R, split>(1, 1 + layer.order, b, layer.scale_hh.data() + at, w, u);
         for (int r = 0; r < R; ++r)
             for (int g = 0; g < G; ++g) {
                 store<T>(frame.a + (b + r) * frame.part_stride + at + g * L, a[r][g]);
@@ -275,7 +275,7 @@ struct Step {
             F::prepare(1);
             const size_t all = mine.step.layer.panels, first = all * team.index / team.count;
             const size_t last = all * (team.index + 1) / team.count;
-            mine.step.panels(first, last, 0, 1, mine.w, mine.panel_size);
+            mine.step.template panels<true>(first, last, 0, 1, mine.w, mine.panel_size);
         };
         run_team(frame.threads, products, &job);
         if (!at_once) finish(0);
@@ -283,16 +283,16 @@ struct Step {
 
     // The products of panels [first, last) and of rows [b, end), and where tiles allow all that
     // follows from them.
+    template <bool alone>
     void panels(size_t first, size_t last, size_t b, size_t end, const typename F::Stored* w,
                 size_t panel_size) const {
-        constexpr int rows = rows_of_tile(G, F::chains);
         size_t panel = first, before = last;
         for (size_t i = first; i < last; ++i, before = panel) {
             panel = frame.backwards ? first + last - 1 - i : i;
-            if (end - b == 1)
-                tiles<1>(w + panel * panel_size, panel, b, end);
+            if constexpr (alone && !tiled)
+                tile<1, parts_of_one_row(G)>(w + panel * panel_size, panel, b);
             else
-                tiles<rows>(w + panel * panel_size, panel, b, end);
+                tiles<rows_of_tile(G, F::chains)>(w + panel * panel_size, panel, b, end);
             if (at_once && i > first) finish_panel(before, b, end);
         }
         if (at_once && first < last) finish_panel(before, b, end);
@@ -303,13 +303,13 @@ struct Step {
         const size_t groups =
             groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.outputs);
         const size_t panel_size = groups * G * L * F::group + (1 + layer.order) * head;
-        if (frame.batch == 1) return run_one(panel_size);
+        if (frame.alone) return run_one(panel_size);
         F::prepare(frame.batch);
         for (size_t first = 0; first < frame.batch; first += rows_at_once) {
             const size_t some = frame.batch - first;
             const size_t last = first + (some < rows_at_once ? some : rows_at_once);
             const auto* w = reinterpret_cast<const typename F::Stored*>(layer.weights.data());
-            panels(0, layer.panels, first, last, w, panel_size);
+            panels<false>(0, layer.panels, first, last, w, panel_size);
             for (size_t b = first; !at_once && b < last; ++b) finish(b);
         }
     }
