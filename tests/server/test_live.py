@@ -8,9 +8,8 @@ import time
 import numpy as np
 import pytest
 import websockets
+from server.serving import LETTERS, TOKEN, alone, offered, serving
 from websockets.exceptions import ConnectionClosed
-
-from server.conftest import LETTERS, TOKEN, alone, offered, serving
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -314,7 +313,9 @@ def test_when_all_places_are_taken_the_next_is_told_so_at_once(folder):
         held = [server.session() for _ in range(3)]
         begun = time.monotonic()
         refused = server.session()
-        assert refused.started["error"] == "[serve] at most 3 sessions are served at a time; try later"
+        assert (
+            refused.started["error"] == "[serve] at most 3 sessions are served at a time; try later"
+        )
         assert closing(refused)[0] == 1013
         assert time.monotonic() - begun < 1
         held[0].close()

@@ -62,7 +62,7 @@ def _damaged() -> DataError:
 
 
 class Store(Protocol):
-    """Keeps records by the session's id. One socket at a time owns a session: the last that took it."""
+    """Keeps records by the session's id. A session has one owner: the last socket that took it."""
 
     async def take(self, session: str, owner: str) -> Record | None:
         """Make ``owner`` the owner and return the record; None where there is none."""
@@ -84,7 +84,7 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """Records in this process, each for ``idle`` seconds after it was last kept, ``most`` in all."""
+    """Records in this process, ``most`` in all, for ``idle`` seconds after the last change."""
 
     def __init__(self, idle: float, most: int, clock: "Clock") -> None:
         self._idle, self._most, self._clock = idle, most, clock
