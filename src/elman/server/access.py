@@ -88,9 +88,7 @@ class Access:
         scheme, _, place = given[0].lower().partition("://")
         port = _DEFAULT_PORTS.get(scheme)
         if len(given) > 1 or not port or place.removesuffix(port) != host.removesuffix(port):
-            raise RefusedError(
-                403, "access", "Origin must be this server's own; open its page itself"
-            )
+            raise RefusedError(403, "access", "Origin must be this server's; open its page itself")
         return True
 
     def _check_token(self, asked: HTTPConnection, scope: Scope, origin: bool) -> None:
@@ -105,7 +103,7 @@ class Access:
                 return
             raise RefusedError(403, "access", "Origin must come with a cookie, found none")
         raise RefusedError(
-            401, "access", "a token is needed: open the address that elman serve printed"
+            401, "access", "a token must be given; open the address that elman serve printed"
         )
 
 

@@ -84,8 +84,7 @@ class Service:
         if self.draining:
             raise RefusedError(503, "serve", "the server is stopping; try again soon")
         if found >= most:
-            raise RefusedError(
-                503, "serve", f"at most {most} {what} are served at a time; try later"
-            )
+            rule = f"at most {most} {what} are served at a time; try later"
+            raise RefusedError(503, "serve", rule)
         if self.workers.late > MAX_LATE:
             raise RefusedError(503, "serve", "all threads are busy; try again soon")
