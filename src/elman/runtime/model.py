@@ -5,6 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from elman.decode.suggest import Lexicon
 from elman.encode.text import Vocabulary, from_json
 from elman.errors import ModelError, UsageError, check_choice
@@ -31,6 +33,11 @@ class Model:
         self.task, self.spec, self.fingerprint = task, spec, fingerprint
         self._plan, self._stack = plan, pack(plan)
         self.rows = Rows(plan, self._stack)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of inputs, outputs and states."""
+        return self._plan.dtype
 
     @property
     def weights(self) -> str:
