@@ -13,9 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 REDIS = shutil.which("redis-server")
 pytestmark = [
-    pytest.mark.skipif(
-        REDIS is None, reason="redis-server is absent: apt-get install redis-server"
-    ),
+    pytest.mark.skipif(REDIS is None, reason="redis-server is absent; apt-get install it"),
     pytest.mark.timeout(120),
 ]
 
@@ -65,7 +63,7 @@ def test_killed_in_the_middle_another_server_goes_on_exactly(redis, folder, mode
         surprise = []
         for _ in range(30):
             live.edit(draw.randint(0, len(live.text)), "".join(draw.choices(LETTERS, k=9)))
-            message, passed = live.until("suggestions", live.number)
+            _, passed = live.until("suggestions", live.number)
             for each in passed:
                 if each["type"] == "surprise":
                     surprise[each["from"] :] = each["nats"]
@@ -153,6 +151,6 @@ def test_redis_goes_away_and_comes_back(redis, folder):
 
 def test_no_redis_no_server(redis, folder):
     redis.close()
-    with pytest.raises(AssertionError, match="--state must be a Redis that answers"):
-        with serving(folder, "--state", redis.url):
-            pass
+    line = "--state must be a Redis that answers"
+    with pytest.raises(AssertionError, match=line), serving(folder, "--state", redis.url):
+        pass

@@ -83,14 +83,13 @@ class _Events(StreamingResponse):
             async for text in self._service.workers.run(job):
                 if text:
                     characters += len(text)
+                    self._service.metrics.characters.labels("written").inc(len(text))
                     yield _event("text", {"text": text})
                 if self._service.draining:
                     raise RefusedError(503, "generate", "the server is stopping; try again soon")
             yield _event("done", {"characters": characters})
         except ElmanError as error:
             yield _event("error", {"error": str(error)})
-        finally:
-            self._service.metrics.characters.labels("written").inc(characters)
 
 
 def _event(name: str, data: dict[str, Any]) -> str:
