@@ -62,24 +62,13 @@ class Server:
             if line.startswith("Open "):
                 break
         else:
-            self.process.wait(10)
+            self.close()
             raise AssertionError(f"the server did not start: {''.join(self.log)}")
         self.once = self.said[-1].split()[1]
         self.port = int(self.once.split(":")[2].split("/")[0])
-        self._wait_for_health()
 
     def _drain(self):
         self.log.extend(self.process.stderr)
-
-    def _wait_for_health(self):
-        for _ in range(100):
-            try:
-                if self.ask("GET", "/healthz").status == 200:
-                    return
-            except OSError:
-                pass
-            time.sleep(0.05)
-        raise AssertionError("the server is not healthy")
 
     def ask(self, method, path, body=None, headers=None, token=True, timeout=20):
         """One request and its whole answer, with ``.data``."""
