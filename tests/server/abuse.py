@@ -63,18 +63,17 @@ def again_and_again(port, first, more):
 
 
 def idle(port):
-    """Two thousand connections; those that were cut are made again."""
-    held = []
+    """Two thousand connections at a time; those that were cut are made again."""
     while True:
+        held = []
         try:
-            held.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+            while len(held) < 2000:
+                held.append(socket.create_connection(("127.0.0.1", port), timeout=5))
         except OSError:
-            time.sleep(0.1)
-        if len(held) == 2000:
-            time.sleep(2)
-            for each in held[:500]:
-                each.close()
-            del held[:500]
+            pass
+        time.sleep(1)
+        for each in held:
+            each.close()
 
 
 def main(port, token):

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from elman.encode.text import build
@@ -138,7 +139,8 @@ class Live:
 
     def __init__(self, server, start):
         self.socket = server.socket().__enter__()  # as long as the test wants
-        self.send(type="start", **start)
+        with suppress(ConnectionClosed):  # it was refused at once
+            self.send(type="start", **start)
         self.started = self.receive()
         self.id, self.number = self.started.get("session"), self.started.get("number", 0)
         self.text = self.started.get("text", "")

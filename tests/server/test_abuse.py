@@ -1,4 +1,4 @@
-"""Peers that mean harm: each is answered or cut within a second; the honest are served as before."""
+"""Peers that mean harm are answered or cut within a second; the honest are served as before."""
 
 import json
 import socket
@@ -68,7 +68,8 @@ def test_a_header_byte_by_byte(server):
 
 def test_the_second_header_of_a_connection_byte_by_byte(server):
     held = server.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert held.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    while not (answer := held.recv(1 << 16)).endswith(b'{"status":"ok"}'):
+        assert answer.startswith(b"HTTP/1.1 200")
     begun = time.monotonic()
     held.sendall(b"G")
     assert ended(held, begun) == b""
@@ -208,11 +209,11 @@ def test_a_peer_that_does_not_read_its_answers(server):
     held = upgraded(server)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     held.sendall(START + frame(1, b'{"type":"hidden","on":true}'))
-    for number in range(1, 6):
+    for number in (1, 2):
         edit = {"type": "edit", "number": number, "keep": 4000 * (number - 1), "insert": "a" * 4000}
         held.sendall(frame(1, json.dumps(edit).encode()))
     gone = server.metric("elman_sessions")
-    for _ in range(100):
+    for _ in range(300):
         time.sleep(0.1)
         if server.metric("elman_sessions") < gone:
             break
@@ -240,9 +241,8 @@ def test_the_honest_are_served_as_before(folder, model):
         calm = max(honest.type(8), 0.05)  # 50 ms twice is nothing that somebody typing sees
         enemy = subprocess.Popen([sys.executable, abuse.__file__, str(server.port), TOKEN])
         try:
-            time.sleep(3)
+            assert most_sockets(server, 5) > 1000  # they are cut while others come
             under = honest.type(8)
-            assert sockets(server) > 1000
         finally:
             enemy.kill()
             enemy.wait(10)
@@ -252,9 +252,13 @@ def test_the_honest_are_served_as_before(folder, model):
     assert under <= 2 * calm, (under, calm)
 
 
-def sockets(server):
-    """How many files the server has open."""
-    return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+def most_sockets(server, seconds):
+    """The largest number of files that the server has open."""
+    until, found = time.monotonic() + seconds, []
+    while time.monotonic() < until:
+        found.append(len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())))
+        time.sleep(0.05)
+    return max(found)
 
 
 def test_idle_sessions_fill_the_places_and_no_more(folder):
