@@ -3,6 +3,7 @@
 import json
 from array import array
 from dataclasses import dataclass
+from math import isfinite
 from typing import Protocol
 
 from elman.errors import DataError
@@ -50,11 +51,12 @@ class Record:
             head = check("session", _HEAD, json.loads(fields[b"head"]))
             text, nats = fields[b"text"].decode(), array("d")
             nats.frombytes(fields[b"nats"])
+            state = fields[b"state"]
         except (KeyError, ValueError) as error:
             raise _damaged() from error
-        if len(text) != len(nats) or len(text) > MAX_TEXT:
+        if len(text) != len(nats) or len(text) > MAX_TEXT or not all(map(isfinite, nats)):
             raise _damaged()
-        return cls(text=text, nats=tuple(nats), state=fields[b"state"], **head)
+        return cls(text=text, nats=tuple(nats), state=state, **head)
 
 
 def _damaged() -> DataError:
