@@ -47,12 +47,11 @@ def serve(
     """
     metrics = Metrics()
     served = {name: _load(name, folder) for name, folder in folders}
+    store = _store(state, limits)
     held = _listen(host, port)
     port = held.getsockname()[1]
     access = Access(hosts, port, token, required)
-    service = Service(
-        served, limits, _store(state, limits), Workers(limits.threads, metrics), metrics
-    )
+    service = Service(served, limits, store, Workers(limits.threads, metrics), metrics)
     _log()
     sys.setswitchinterval(SWITCH)
     config = uvicorn.Config(
