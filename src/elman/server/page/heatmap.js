@@ -16,7 +16,8 @@ export function paintHeat(canvas, columns, view, { scale, unit, timestep }) {
   const row = height / columns.height;
   const top = Math.max(1, Math.min(height - 3, unit * row));
   context.strokeStyle = colour("--ink");
-  context.strokeRect(0.5, Math.round(top) - 0.5, width - 1, Math.max(3, Math.round(row)));
+  const right = Math.min(width, view.left + wide);
+  context.strokeRect(0.5, Math.round(top) - 0.5, right - 1, Math.max(3, Math.round(row)));
   if (timestep === null) return;
   const x = view.left + (timestep - view.first) * view.step;
   context.strokeRect(Math.round(x) + 0.5, 0.5, view.step - 1, height - 1);
