@@ -40,7 +40,6 @@ export class Writing extends EventTarget {
   clear() {
     this.#replace(0, this.#box.value.length, "");
     this.#keystrokes.clear();
-    this.#box.focus();
     this.#refresh();
   }
 
@@ -84,7 +83,6 @@ export class Writing extends EventTarget {
 
   #take(words) {
     const { length } = this.#box.value;
-    this.#box.focus();
     this.#replace(length, length, words);
     this.#ownSpace = words.endsWith(" ");
   }
@@ -101,9 +99,10 @@ export class Writing extends EventTarget {
 
   // As if typed, so that the browser can undo it: there is no other way yet.
   #replace(start, end, text) {
+    this.#box.focus();
     this.#box.setSelectionRange(start, end);
-    const command = text ? "insertText" : "delete";
     if (start === end && !text) return;
+    const command = text ? "insertText" : "delete";
     if (document.execCommand(command, false, text)) return;
     this.#box.setRangeText(text, start, end, "end");
     this.#changed("insertText");
