@@ -17,9 +17,10 @@ from benchmarks.measure import Arrays, Contestant, compare
 from benchmarks.plain_text import PlainModel, PlainTraining
 from benchmarks.record import Row
 from benchmarks.suites import Settings
+from elman.modelfile.text import TextModelSpec
 from elman.reference import Linear, backward, build, cross_entropy, forward
 from elman.spec import LayerSpec
-from elman.tasks.text.config import DataConfig, TextModelSpec
+from elman.tasks.text.config import DataConfig
 from elman.tasks.text.data import Lanes
 from elman.tasks.text.prepare import read_corpus, tokens_of
 from elman.tasks.text.task import TextTask

@@ -53,6 +53,16 @@ class Buffer {
         check_shape(batched ? shape : shape + 1, batched ? 2 : 1);
     }
 
+    // The first dimension, which must be from 1 to `most`.
+    size_t count(size_t most) const {
+        const Py_ssize_t found = view_.ndim ? view_.shape[0] : 0;
+        if (found < 1 || static_cast<size_t>(found) > most)
+            throw std::invalid_argument(std::string(name_) + " must have from 1 to " +
+                                        std::to_string(most) + " rows, found " +
+                                        std::to_string(found));
+        return static_cast<size_t>(found);
+    }
+
     // Throws unless the elements are ids and the shape is (batch,), or () without a batch. Returns
     // their size.
     size_t check_ids(bool batched, size_t batch) const {
@@ -127,6 +137,33 @@ class Guarded {
         run(from.rows(batched_, ids), bytes, y);
     }
 
+    // x, states -> y, after, all of as many rows as x has.
+    void advance(nb::handle x, nb::handle states, nb::handle out, nb::handle after) {
+        const Buffer from(x, "x", PyBUF_STRIDES);
+        const Buffer before(states, "states", PyBUF_C_CONTIGUOUS);
+        const Buffer to(out, "out", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        const Buffer next(after, "after", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        const size_t rows = from.count(stream_.batch()), width = stream_.state_size();
+        size_t bytes = 0;
+        if (stream_.stack().tokens != 0)
+            bytes = from.check_ids(true, rows);
+        else
+            from.check<T>(true, rows, stream_.stack().inputs());
+        before.check<T>(true, rows, width);
+        next.check<T>(true, rows, width);
+        to.check<T>(true, rows, stream_.stack().outputs());
+        const Rows given = from.rows(true, bytes != 0);
+        const T* const old = before.data<const T>();
+        T *const y = to.data<T>(), *const state = next.data<T>();
+        const Turn turn(busy_);
+        if (stream_.stack().multiplications() * rows < worth_releasing)
+            return stream_.advance(rows, given, bytes, old, state, y);
+        nb::gil_scoped_release released;
+        stream_.advance(rows, given, bytes, old, state, y);
+    }
+
+    size_t state_size() const { return stream_.state_size(); }
+
     void reset() {
         const Turn turn(busy_);
         stream_.reset();
@@ -181,8 +218,14 @@ class Guarded {
         return batch;
     }
 
-    // Of the recurrent layers, the first is number 0.
-    size_t at(size_t layer) const { return layer + (stream_.stack().layers[0].order == 0); }
+    // The place of a recurrent layer, of which the first is number 0; behind all where it is none.
+    size_t at(size_t layer) const {
+        const auto& layers = stream_.stack().layers;
+        size_t place = 0;
+        for (; place < layers.size(); ++place)
+            if (layers[place].order && layer-- == 0) break;
+        return place;
+    }
 
     size_t size(size_t layer, size_t index) const {
         layer = at(layer);
@@ -202,9 +245,22 @@ void bind_stream_of(nb::module_& module, const char* name) {
         .def(nb::init<std::shared_ptr<const Stack<T>>, size_t, bool>(), nb::arg("stack"),
              nb::arg("batch"), nb::arg("batched"))
         .def("timestep", &Guarded<T>::timestep, nb::arg().none(), nb::arg().none())
+        .def("advance", &Guarded<T>::advance, nb::arg().none(), nb::arg().none(),
+             nb::arg().none(), nb::arg().none())
+        .def("state_size", &Guarded<T>::state_size)
         .def("reset", &Guarded<T>::reset)
         .def("read", &Guarded<T>::read)
         .def("write", &Guarded<T>::write);
+}
+
+// y (rows, n) becomes log-probabilities.
+template <class T>
+void log_softmax(const nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>& y) {
+    T* const first = aligned(y.data(), "y");
+    if constexpr (sizeof(T) == 4)
+        kernels().log_softmax_float32(first, y.shape(0), y.shape(1));
+    else
+        kernels().log_softmax_float64(first, y.shape(0), y.shape(1));
 }
 
 }  // namespace
@@ -212,6 +268,8 @@ void bind_stream_of(nb::module_& module, const char* name) {
 void bind_stream(nb::module_& module) {
     bind_stream_of<float>(module, "Stream32");
     bind_stream_of<double>(module, "Stream64");
+    module.def("log_softmax", &log_softmax<float>, nb::arg("y").noconvert());
+    module.def("log_softmax", &log_softmax<double>, nb::arg("y").noconvert());
 }
 
 }  // namespace elman::bind

@@ -23,6 +23,10 @@ struct Kernels {
     void (*step_int8)(const Layer<float>&, const Frame<float>&);
     void (*step_float64)(const Layer<double>&, const Frame<double>&);
 
+    // Outputs to log-probabilities, in place: y[rows][n].
+    void (*log_softmax_float32)(float* y, size_t rows, size_t n);
+    void (*log_softmax_float64)(double* y, size_t rows, size_t n);
+
     // One layer through time, as one thread of a team.
     void (*forward_float32)(const Sequence<float>&, const Team&);
     void (*forward_float64)(const Sequence<double>&, const Team&);

@@ -83,6 +83,7 @@ constexpr size_t max_order = 64;
 template <class T>
 struct Frame {
     size_t batch;
+    bool alone;  // one row that never has company: its sums may be split
     const T* x;
     size_t x_stride;
     const T* past[max_order];  // h_{t-1}, h_{t-2} ..

@@ -116,11 +116,17 @@ constexpr size_t groups_in(size_t elements) {
     return (elements + F::group - 1) / F::group;
 }
 
+// In how many parts a row's sum is split to hide the latency of the additions, where the weights
+// meet one row. Where they meet several it is not split, so that a row of a batch gives the same
+// bits in whatever company it comes.
+constexpr int parts_of_one_row(int vectors) {
+    return vectors >= 4 ? 2 : vectors == 3 ? 3 : 8;
+}
+
 // sums[r][g] = the products of `groups` groups; rows of x are `stride` operands apart.
-template <class F, int G, int R>
+template <class F, int G, int R, int split>
 ELMAN_INLINE void multiply(const typename F::Stored* w, size_t groups, const typename F::Operand* x,
                            size_t stride, typename F::Sum (&sums)[R][G]) {
-    constexpr int split = R > 1 ? 1 : (G >= 4 ? 2 : G == 3 ? 3 : 8);
     constexpr size_t vector = lanes<typename F::T> * F::group;
     typename F::Sum parts[split][R][G] = {};
     size_t j = 0;

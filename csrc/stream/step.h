@@ -53,17 +53,17 @@ struct Step {
     }
 
     // Adds the products of segments [first, last) to total, and moves w behind their weights.
-    template <int R>
+    template <int R, int split>
     ELMAN_INLINE void add_segments(size_t first, size_t last, size_t b, const T* scale,
                                    const typename F::Stored*& w, Vec<T> (&total)[R][G]) const {
         for (size_t segment = first; segment < last; ++segment) {
             const size_t groups = groups_in<F>(size_of(segment)), row = segment * frame.batch + b;
             typename F::Sum sums[R][G];
             if constexpr (coded)
-                multiply<F, G, R>(w + head, groups, frame.codes + row * code_stride, code_stride,
+                multiply<F, G, R, split>(w + head, groups, frame.codes + row * code_stride, code_stride,
                                   sums);
             else
-                multiply<F, G, R>(w, groups, row_of(segment, b), stride_of(segment), sums);
+                multiply<F, G, R, split>(w, groups, row_of(segment, b), stride_of(segment), sums);
             for (int r = 0; r < R; ++r)
                 for (int g = 0; g < G; ++g)
                     if constexpr (scaled)
@@ -85,7 +85,7 @@ struct Step {
     }
 
     // a and u of one panel and R rows.
-    template <int R>
+    template <int R, int split = 1>
     ELMAN_INLINE void tile(const typename F::Stored* w, size_t panel, size_t b) const {
         Vec<T> a[R][G], u[R][G];
         const size_t at = panel * G * L;
@@ -94,8 +94,8 @@ struct Step {
                 a[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_ih.data() + at + g * L);
                 u[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_hh.data() + at + g * L);
             }
-        add_segments<R>(0, 1, b, layer.scale_ih.data() + at, w, a);
-        add_segments<R>(1, 1 + layer.order, b, layer.scale_hh.data() + at, w, u);
+        add_segments<R, split>(0, 1, b, layer.scale_ih.data() + at, w, a);
+        add_segments<R, split>(1, 1 + layer.order, b, layer.scale_hh.data() + at, w, u);
         for (int r = 0; r < R; ++r)
             for (int g = 0; g < G; ++g) {
                 store<T>(frame.a + (b + r) * frame.part_stride + at + g * L, a[r][g]);
@@ -186,7 +186,7 @@ struct Step {
             const size_t last = all * (team.index + 1) / team.count;
             for (size_t i = first; i < last; ++i) {
                 const size_t panel = mine.step.frame.backwards ? first + last - 1 - i : i;
-                mine.step.template tile<1>(mine.w + panel * mine.panel_size, panel, 0);
+                mine.step.template tile<1, parts_of_one_row(G)>(mine.w + panel * mine.panel_size, panel, 0);
             }
         };
         run_team(frame.threads, products, &job);
@@ -198,7 +198,7 @@ struct Step {
         const size_t groups =
             groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.outputs);
         const size_t panel_size = groups * G * L * F::group + (1 + layer.order) * head;
-        if (frame.batch == 1) return run_one(panel_size);
+        if (frame.alone) return run_one(panel_size);
         for (size_t first = 0; first < frame.batch; first += rows_at_once) {
             const size_t some = frame.batch - first;
             const size_t last = first + (some < rows_at_once ? some : rows_at_once);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace elman {
 
@@ -109,11 +110,12 @@ void Stream<T>::write(size_t layer, size_t index, const T* from) {
 constexpr size_t worth_sharing = size_t(4) << 20;
 
 template <class T>
-Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride) const {
+Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride, bool alone) const {
     const Layer<T>& constant = stack_->layers[layer];
     Memory& memory = memory_[layer];
     Frame<T> frame;
     frame.batch = batch_;
+    frame.alone = alone;
     frame.x = x;
     frame.x_stride = x_stride;
     frame.past[0] = slot(layer, 0);
@@ -130,7 +132,7 @@ Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride) const {
     frame.codes = memory.codes.data();
     frame.code_scale = memory.code_scale.data();
     frame.backwards = memory.backwards;
-    const bool shared = batch_ == 1 && constant.weights.size() >= worth_sharing;
+    const bool shared = alone && constant.weights.size() >= worth_sharing;
     frame.threads = shared ? stack_->threads : 1;
     return frame;
 }
@@ -160,12 +162,12 @@ void Stream<T>::run_projection(const Layer<T>& layer, Frame<T> frame, T* h) cons
 }
 
 template <class T>
-void Stream<T>::run_all(T* y) {
+void Stream<T>::run_all(T* y, bool alone) {
     const T* input = x_.data();
     size_t stride = padded(stack_->inputs());
     for (size_t layer = 0; layer < memory_.size(); ++layer) {
         const Layer<T>& constant = stack_->layers[layer];
-        const Frame<T> now = frame(layer, input, stride);
+        const Frame<T> now = frame(layer, input, stride, alone);
         run(constant, now);
         if (constant.projection)
             run_projection(*constant.projection, now, slot(layer, constant.order));
@@ -180,6 +182,54 @@ void Stream<T>::run_all(T* y) {
 
 template <class T>
 void Stream<T>::timestep(Rows x, T* y) {
+    take(x);
+    run_all(y, batch_ == 1);
+}
+
+template <class T>
+void Stream<T>::timestep_ids(Rows ids, size_t bytes, T* y) {
+    take_ids(ids, bytes);
+    run_all(y, batch_ == 1);
+}
+
+template <class T>
+size_t Stream<T>::state_size() const {
+    size_t total = 0;
+    for (size_t layer = 0; layer < memory_.size(); ++layer)
+        for (size_t index = 0; index < states(layer); ++index) total += size(layer, index);
+    return total;
+}
+
+template <class T>
+void Stream<T>::advance(size_t rows, Rows x, size_t bytes, const T* from, T* to, T* y) {
+    const size_t capacity = std::exchange(batch_, rows), width = state_size();
+    const auto back = [&] { batch_ = capacity; };
+    try {
+        bytes ? take_ids(x, bytes) : take(x);
+    } catch (...) {
+        back();
+        throw;
+    }
+    each_state(from, width, [](T* mine, const T* given, size_t n) { std::copy_n(given, n, mine); });
+    run_all(y, false);
+    each_state(to, width, [](const T* mine, T* given, size_t n) { std::copy_n(mine, n, given); });
+    back();
+}
+
+template <class T>
+template <class Given, class Copy>
+void Stream<T>::each_state(Given given, size_t width, Copy copy) {
+    for (size_t layer = 0; layer < memory_.size(); ++layer)
+        for (size_t index = 0; index < states(layer); ++index) {
+            const size_t n = size(layer, index);
+            T* const mine = state(layer, index);
+            for (size_t b = 0; b < batch_; ++b) copy(mine + b * padded(n), given + b * width, n);
+            given += n;
+        }
+}
+
+template <class T>
+void Stream<T>::take(Rows x) {
     const size_t inputs = stack_->inputs(), row = padded(inputs);
     for (size_t b = 0; b < batch_; ++b) {
         const char* from = x.data + static_cast<ptrdiff_t>(b) * x.row;
@@ -189,11 +239,10 @@ void Stream<T>::timestep(Rows x, T* y) {
             for (size_t j = 0; j < inputs; ++j, from += x.element)
                 std::memcpy(&x_[b * row + j], from, sizeof(T));
     }
-    run_all(y);
 }
 
 template <class T>
-void Stream<T>::timestep_ids(Rows ids, size_t bytes, T* y) {
+void Stream<T>::take_ids(Rows ids, size_t bytes) {
     const size_t inputs = stack_->inputs();
     for (size_t b = 0; b < batch_; ++b) {
         const char* const from = ids.data + static_cast<ptrdiff_t>(b) * ids.row;
@@ -211,7 +260,6 @@ void Stream<T>::timestep_ids(Rows ids, size_t bytes, T* y) {
         const T* const found = stack_->embedding.data() + static_cast<size_t>(id) * inputs;
         std::copy_n(found, inputs, &x_[b * padded(inputs)]);
     }
-    run_all(y);
 }
 
 template struct Stack<float>;

@@ -46,6 +46,12 @@ class Stream {
     void timestep(Rows x, T* y);
     void timestep_ids(Rows ids, size_t bytes, T* y);
 
+    // One timestep of `rows` streams, at most `batch`, whose states the caller keeps: `from` and `to`
+    // are (rows, state_size()), the states of all layers one after the other. A row's result does not
+    // depend on the others, to the last bit. What the stream itself keeps is lost.
+    void advance(size_t rows, Rows x, size_t bytes, const T* from, T* to, T* y);
+    size_t state_size() const;
+
     // The state of every layer becomes the initial one.
     void reset();
 
@@ -71,10 +77,14 @@ class Stream {
 
     T* slot(size_t layer, size_t age) const;  // age 0: h_{t-1}; age `order`: where h_t goes
     T* state(size_t layer, size_t index) const;
-    Frame<T> frame(size_t layer, const T* x, size_t x_stride) const;
+    Frame<T> frame(size_t layer, const T* x, size_t x_stride, bool alone) const;
     void run(const Layer<T>& layer, const Frame<T>& frame) const;
     void run_projection(const Layer<T>& layer, Frame<T> frame, T* h) const;
-    void run_all(T* y);
+    void run_all(T* y, bool alone);
+    void take(Rows x);
+    void take_ids(Rows ids, size_t bytes);
+    template <class Given, class Copy>
+    void each_state(Given given, size_t width, Copy copy);  // rows of the caller's, and mine
 
     std::shared_ptr<const Stack<T>> stack_;
     size_t batch_;

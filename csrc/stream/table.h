@@ -1,6 +1,7 @@
 // Fills in the table of one instruction set; included once by each file of simd/.
 #include "recurrence/run.h"
 #include "simd/isa.h"
+#include "stream/softmax.h"
 #include "stream/step.h"
 
 namespace elman::ELMAN_ISA {
@@ -25,9 +26,20 @@ void apply(Function function, const T* in, T* out, size_t n) {
 
 extern const Kernels table;
 const Kernels table = {
-    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES, Int8::group,         step<Plain<float>>,
-    step<BFloat16>,        step<Int8>,         step<Plain<double>>, forward<float>,
-    forward<double>,       backward<float>,    backward<double>,    apply<float>,
+    ELMAN_NAME(ELMAN_ISA),
+    ELMAN_VECTOR_BYTES,
+    Int8::group,
+    step<Plain<float>>,
+    step<BFloat16>,
+    step<Int8>,
+    step<Plain<double>>,
+    log_softmax<float>,
+    log_softmax<double>,
+    forward<float>,
+    forward<double>,
+    backward<float>,
+    backward<double>,
+    apply<float>,
     apply<double>,
 };
 

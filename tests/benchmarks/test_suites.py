@@ -14,7 +14,8 @@ from benchmarks.record import read
 from benchmarks.shapes import TINY
 from benchmarks.suites import Settings, options, suite
 from benchmarks.suites import text as text_suite
-from elman.tasks.text.config import DataConfig, TextModelSpec
+from elman.modelfile.text import TextModelSpec
+from elman.tasks.text.config import DataConfig
 
 ROOT = Path(__file__).parents[2]
 SUBJECTS = {

@@ -32,6 +32,9 @@ class ChainPredictor:
     def select(self, state: State, rows: NDArray[np.intp]) -> State:
         return state[rows]
 
+    def join(self, states: list[State]) -> State:
+        return np.concatenate(states)
+
 
 def chain(vocabulary: Vocabulary, likely: str, seed: int = 0) -> ChainPredictor:
     """A random chain in which only tokens made of bytes of ``likely`` have a probability."""

@@ -96,7 +96,7 @@ def test_no_state_is_the_initial_state_and_reset_goes_back_to_it() -> None:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_without_the_core(option: str, weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The textbook stream, which runs where no compiler was: the same numbers."""
-    monkeypatch.setattr("elman.runtime.stream.native", lambda: None)
+    monkeypatch.setattr("elman.runtime.engine.native", lambda: None)
     cell, options = OPTIONS[option]
     network = Network(cell, options, inputs=7, units=19, layers=2)
     assert compare(network, 3, weights) <= 1e-6

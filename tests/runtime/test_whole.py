@@ -9,9 +9,9 @@ from runtime.networks import Network
 from runtime.test_values import TOLERANCE
 
 from elman.errors import UsageError
+from elman.modelfile.text import TextModelSpec
 from elman.runtime import Stream
 from elman.runtime.rounding import rounded
-from elman.tasks.text.config import TextModelSpec
 from elman.tasks.text.model import TextModel
 
 TOKENS, WIDTH, OUTPUTS = 11, 7, 37
@@ -40,7 +40,7 @@ def dense(arrays: dict[str, np.ndarray], end: str, v: np.ndarray, weights: str) 
 @pytest.fixture(params=["core", "textbook"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "textbook":
-        monkeypatch.setattr("elman.runtime.stream.native", lambda: None)
+        monkeypatch.setattr("elman.runtime.engine.native", lambda: None)
 
 
 @pytest.mark.usefixtures("engine")

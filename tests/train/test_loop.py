@@ -11,7 +11,8 @@ from rich.console import Console
 
 from elman.encode.text import build
 from elman.errors import DivergedError, ModelError, UsageError
-from elman.tasks.text.config import DataConfig, TextModelSpec
+from elman.modelfile.text import TextModelSpec
+from elman.tasks.text.config import DataConfig
 from elman.tasks.text.model import TextModel
 from elman.tasks.text.prepare import Tokens
 from elman.tasks.text.task import TextTask

@@ -4,7 +4,8 @@ import pytest
 
 from elman.config import plain
 from elman.errors import StorageError, UsageError
-from elman.tasks.text.config import DataConfig, TextModelSpec
+from elman.modelfile.text import TextModelSpec
+from elman.tasks.text.config import DataConfig
 from elman.train.config import TrainingConfig
 from elman.train.run import RunFolder
 

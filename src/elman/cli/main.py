@@ -12,6 +12,7 @@ from elman.cli.doctor import doctor
 from elman.cli.evaluate import evaluate
 from elman.cli.generate import generate
 from elman.cli.inspect import inspect
+from elman.cli.serve import serve
 from elman.cli.train import train
 from elman.errors import ElmanError, StorageError
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train, name="train")
-for command in (complete, generate, evaluate, inspect, doctor):
+for command in (complete, generate, evaluate, serve, inspect, doctor):
     app.command()(command)
 
 # The command-line library does not export the base of its usage errors by name.

@@ -11,7 +11,8 @@ import typer
 from elman.cli.options import given, with_options
 from elman.config import plain, read_toml, take
 from elman.errors import UsageError, check_choice
-from elman.tasks.text.config import DataConfig, TextModelSpec
+from elman.modelfile.text import TextModelSpec
+from elman.tasks.text.config import DataConfig
 from elman.train.config import TrainingConfig
 
 if TYPE_CHECKING:

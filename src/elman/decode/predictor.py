@@ -4,6 +4,7 @@ A model has no token for the beginning of a text. Where there is no context at a
 stands for it; a vocabulary without newline uses its first known token.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,15 +41,17 @@ class Predictor(Protocol):
         """Gather ``rows`` of a state, in that order; a row may be taken several times."""
         ...
 
+    def join(self, states: Sequence[State]) -> State:
+        """Put the rows of all ``states`` one after the other."""
+        ...
 
-def begin(predictor: Predictor) -> tuple[NDArray[np.float64], State]:
-    """Read the beginning of a text: log-probabilities of its first token (V,), state."""
-    vocabulary = predictor.vocabulary
+
+def beginning(vocabulary: Vocabulary) -> int:
+    """The token that stands for the beginning of a text."""
     newline = vocabulary.encode("\n")
     if newline.size != 1 or newline[0] == vocabulary.unknown:
-        newline = np.array([0 if vocabulary.unknown != 0 else 1], np.int32)
-    log_probs, state = advance(predictor, predictor.start(), newline)
-    return log_probs[0], state
+        return 0 if vocabulary.unknown != 0 else 1
+    return int(newline[0])
 
 
 def advance(
@@ -65,19 +68,6 @@ def advance(
         )
     check_log_probs(log_probs)
     return np.asarray(log_probs, np.float64), state
-
-
-def read(
-    predictor: Predictor,
-    log_probs: NDArray[np.float64],
-    state: State,
-    tokens: NDArray[np.int32],
-) -> tuple[NDArray[np.float64], State]:
-    """Read ``tokens`` (N,) of one text in order; with none, return what was given."""
-    for token in tokens:
-        rows, state = advance(predictor, state, token[None])
-        log_probs = rows[0]
-    return log_probs, state
 
 
 def check_log_probs(log_probs: NDArray[np.floating]) -> None:

@@ -6,7 +6,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.decode.predictor import Predictor, begin, check_log_probs, read
+from elman.decode.predictor import Predictor, check_log_probs
+from elman.decode.tree import Node, Tree
 from elman.encode.text import StreamDecoder, Vocabulary
 from elman.errors import ModelError, UsageError
 
@@ -105,28 +106,44 @@ def generate(
     check_options(temperature, top_k, top_p)
     if length < 0:
         raise UsageError("generate", f"length must be at least 0, found {length}")
-    rng = np.random.default_rng(seed)
-    draw = partial(sample, rng=rng, temperature=temperature, top_k=top_k, top_p=top_p)
-    return _generate(predictor, prompt, length, draw)
+    draw = partial(
+        sample,
+        rng=np.random.default_rng(seed),
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+    )
+    tree = Tree(predictor)
+
+    def read(node: Node, token: int) -> Node:
+        return tree.read(node.state, token)
+
+    return continuation(read, tree.root, predictor.vocabulary, prompt, length, draw)
 
 
-def _generate(
-    predictor: Predictor, prompt: str, length: int, draw: Callable[..., int]
+def continuation(
+    read: Callable[[Node, int], Node],
+    node: Node,
+    vocabulary: Vocabulary,
+    prompt: str,
+    length: int,
+    draw: Callable[..., int],
 ) -> Iterator[str]:
-    vocabulary = predictor.vocabulary
+    """Yield what ``draw`` makes of the text of ``node`` and then ``prompt``, as it is ``read``."""
     decoder = StreamDecoder(vocabulary)
     never = [] if vocabulary.unknown is None else [vocabulary.unknown]
     prompt, forbidden, surplus = _leave_space(vocabulary, prompt, never)
-    log_probs, state = begin(predictor)
-    tokens = vocabulary.encode(prompt)
+    for token in vocabulary.encode(prompt):
+        node = read(node, int(token))
     while length > 0:
-        log_probs, state = read(predictor, log_probs, state, tokens)
-        tokens = np.array([draw(log_probs, forbidden=forbidden + decoder.breaking())], np.int32)
-        text = decoder.feed(int(tokens[0]))[surplus:][:length]
+        token = draw(node.log_probs, forbidden=forbidden + decoder.breaking())
+        text = decoder.feed(token)[surplus:][:length]
         forbidden, surplus = never, 0
         length -= len(text)
         if text:
             yield text
+        if length > 0:
+            node = read(node, token)
 
 
 def _leave_space(

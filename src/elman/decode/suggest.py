@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from elman.decode.pieces import PieceTable
-from elman.decode.predictor import Predictor, State, begin, read
+from elman.decode.predictor import Predictor
+from elman.decode.reader import Reader
 from elman.decode.wholewords import WholeWords
 from elman.decode.wordbeam import BeamOptions, Suggestion, WordBeam
-from elman.encode.text import normalise
-from elman.encode.words import last_break, split_typed
+from elman.encode.text import Vocabulary
+from elman.encode.words import split_typed
 from elman.errors import UsageError
 
 MAX_SUGGESTIONS = 100
@@ -24,6 +22,14 @@ class Suggestions:
     next_words: list[Suggestion]
 
 
+class Lexicon:
+    """What a vocabulary does to words: tables made once, used by any number of suggesters."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.pieces = PieceTable(vocabulary)
+        self.whole = WholeWords(self.pieces) if vocabulary.level == "word" else None
+
+
 class Suggester:
     """Suggests words while a text is typed. Each settled part of the text is read once.
 
@@ -33,15 +39,16 @@ class Suggester:
     that the whole of it would have.
     """
 
-    def __init__(self, predictor: Predictor, options: BeamOptions | None = None) -> None:
-        self._predictor = predictor
+    def __init__(
+        self,
+        predictor: Predictor,
+        options: BeamOptions | None = None,
+        lexicon: Lexicon | None = None,
+    ) -> None:
         self._options = options or BeamOptions()
         self._check_options()
-        vocabulary = predictor.vocabulary
-        self._table = PieceTable(vocabulary)
-        self._whole_words = WholeWords(self._table) if vocabulary.level == "word" else None
-        self._log_probs, self._state = begin(predictor)
-        self._typed = ""  # what further typing may still change the tokens of
+        self._lexicon = lexicon or Lexicon(predictor.vocabulary)
+        self.reader = Reader(predictor, self._lexicon.pieces)
 
     def _check_options(self) -> None:
         options = self._options
@@ -56,14 +63,11 @@ class Suggester:
 
     def feed(self, text: str) -> None:
         """Add typed text: letters, words or pages."""
-        typed = normalise(self._typed + text)
-        settled = last_break(typed)
-        self._log_probs, self._state = self._read(typed[:settled])
-        self._typed = typed[settled:]
+        self.reader.skip(text)
 
     def suggest(self, n: int = 3) -> Suggestions:
         """Return up to n completions and up to n words to come after the best of them."""
-        settled, begun = split_typed(self._typed)
+        settled, begun = split_typed(self.reader.typed)
         if not begun.strip(" "):
             return Suggestions([], self.words(n))
         completions = self.words(n)
@@ -73,21 +77,17 @@ class Suggester:
 
     def words(self, n: int = 3) -> list[Suggestion]:
         """Return up to n words for this place: completions within a word, else next words."""
-        return self._after(self._typed, n)
+        return self._after(self.reader.typed, n)
 
     def _after(self, typed: str, n: int) -> list[Suggestion]:
         if not 1 <= n <= MAX_SUGGESTIONS:
             raise UsageError("suggest", f"n must be from 1 to {MAX_SUGGESTIONS}, found {n}")
         settled, begun = split_typed(typed)
-        log_probs, state = self._read(settled)
-        if self._whole_words:
-            return self._whole_words.search(log_probs, begun, n)
-        beam = WordBeam(self._predictor, self._table, begun, n, self._options)
-        return beam.search(log_probs, state)
-
-    def _read(self, text: str) -> tuple[NDArray[np.float64], State]:
-        tokens = self._predictor.vocabulary.encode(text)
-        return read(self._predictor, self._log_probs, self._state, tokens)
+        tree = self.reader.tree
+        node = tree.follow(self.reader.vocabulary.encode(settled).tolist())
+        if self._lexicon.whole:
+            return self._lexicon.whole.search(node.log_probs, begun, n)
+        return WordBeam(tree, self._lexicon.pieces, begun, n, self._options).search(node)
 
 
 def suggest(

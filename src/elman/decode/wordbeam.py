@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.decode.pieces import PieceTable, Shape, shape_of
-from elman.decode.predictor import Predictor, State, advance
+from elman.decode.tree import Node, Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class BeamOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Hypothesis:
+    node: Node
     text: bytes
     shape: Shape
     word: str
@@ -50,9 +51,9 @@ class WordBeam:
     """One search: the words that begin with ``begun`` after a text already read."""
 
     def __init__(
-        self, predictor: Predictor, table: PieceTable, begun: str, n: int, options: BeamOptions
+        self, tree: Tree, table: PieceTable, begun: str, n: int, options: BeamOptions
     ) -> None:
-        self._predictor = predictor
+        self._tree = tree
         self._table = table
         self._begun = begun.encode()
         self._word = begun.removeprefix(" ")
@@ -61,19 +62,15 @@ class WordBeam:
         self._found: defaultdict[str, float] = defaultdict(float)
         self._mass = 0.0 if begun else 1.0  # P(begun)
 
-    def search(self, log_probs: NDArray[np.float64], state: State) -> list[Suggestion]:
-        """Return the n best, from the log-probabilities (V,) and state (one row) of the text."""
-        beam = [_Hypothesis(b"", Shape.NOTHING, "", 1.0)]
-        log_probs = log_probs[None]
-        while True:
-            weights = np.exp(log_probs)  # (K, V), K hypotheses
-            weights *= np.array([[hypothesis.probability] for hypothesis in beam])
+    def search(self, node: Node) -> list[Suggestion]:
+        """Return the n best after the text of ``node``."""
+        beam = [_Hypothesis(node, b"", Shape.NOTHING, "", 1.0)]
+        while beam:
+            weights = np.exp([each.node.log_probs for each in beam])  # (K, V), K hypotheses
+            weights *= np.array([[each.probability] for each in beam])
             self._finish(beam, weights)
-            beam, rows, tokens = self._extend(beam, self._allowed(beam, weights))
-            if not beam:
-                return self._best()
-            state = self._predictor.select(state, rows)
-            log_probs, state = advance(self._predictor, state, tokens)
+            beam = self._extend(beam, self._allowed(beam, weights))
+        return self._best()
 
     def _finish(self, beam: list[_Hypothesis], weights: NDArray[np.float64]) -> None:
         """Give each word the mass of all tokens before which it ends."""
@@ -100,15 +97,14 @@ class WordBeam:
                 allowed[row, self._table.beginning(rest)] = True
         return np.where(allowed, weights, 0)
 
-    def _extend(
-        self, beam: list[_Hypothesis], weights: NDArray[np.float64]
-    ) -> tuple[list[_Hypothesis], NDArray[np.intp], NDArray[np.int32]]:
-        """Follow the heaviest extensions: the new hypotheses, their old rows, their tokens."""
+    def _extend(self, beam: list[_Hypothesis], weights: NDArray[np.float64]) -> list[_Hypothesis]:
+        """Follow the heaviest extensions."""
         flat = weights.reshape(-1)
         width = min(self._options.width, flat.size)
         heaviest = np.argpartition(flat, -width)[-width:]
         threshold = self._options.slack * self._nth_best()
-        kept: list[tuple[_Hypothesis, int, int]] = []
+        steps: list[tuple[Node, int]] = []
+        kept: list[tuple[bytes, Shape, str, float]] = []
         for index in heaviest[flat[heaviest] > threshold]:
             row, token = divmod(int(index), weights.shape[1])
             text = beam[row].text + self._table.pieces[token]
@@ -116,10 +112,10 @@ class WordBeam:
             if shape is Shape.CLOSED:
                 self._add(text, word, float(flat[index]))
             elif shape is not Shape.WRONG and len(word) <= len(self._word) + self._options.longest:
-                kept.append((_Hypothesis(text, shape, word, float(flat[index])), row, token))
-        rows = np.array([row for _, row, _ in kept], np.intp)
-        tokens = np.array([token for _, _, token in kept], np.int32)
-        return [hypothesis for hypothesis, _, _ in kept], rows, tokens
+                steps.append((beam[row].node, token))
+                kept.append((text, shape, word, float(flat[index])))
+        nodes = self._tree.extend(steps)
+        return [_Hypothesis(node, *each) for node, each in zip(nodes, kept, strict=True)]
 
     def _nth_best(self) -> float:
         if len(self._found) < self._n:

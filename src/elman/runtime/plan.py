@@ -14,29 +14,63 @@ FORMATS = ("float32", "bfloat16", "int8", "float64")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A stack of layers of one kind: what :class:`~elman.runtime.stream.Stream` runs."""
+class Dense:
+    """A layer without a state: ``y = W x + b``."""
 
-    specs: tuple[LayerSpec, ...]
-    parameters: tuple[dict[str, NDArray[Any]], ...]  # one dict a layer, names without the suffix
-    weights: str
+    arrays: dict[str, NDArray[Any]]  # weight and, where it has one, bias
+
+    @property
+    def input_size(self) -> int:
+        """The columns of ``W``."""
+        return int(self.arrays["weight"].shape[1])
+
+    @property
+    def output_size(self) -> int:
+        """The rows of ``W``."""
+        return len(self.arrays["weight"])
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """A recurrent layer."""
+
+    spec: LayerSpec
+    arrays: dict[str, NDArray[Any]]  # names without the layer's suffix
     keep: tuple[float, ...]  # zoneout, one a base state
+
+    @property
+    def input_size(self) -> int:
+        """The number of inputs."""
+        return self.spec.input_size
+
+    @property
+    def output_size(self) -> int:
+        """The size of ``h``."""
+        return self.spec.output_size
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A stack of layers, each of which takes what the one below gives."""
+
     embedding: NDArray[Any] | None  # (V, D)
-    ends: dict[str, dict[str, NDArray[Any]]]  # of "input" and "output", where there: weight, bias
+    layers: tuple[Dense | Recurrent, ...]
+    weights: str
+
+    @property
+    def specs(self) -> list[LayerSpec]:
+        """The recurrent layers."""
+        return [layer.spec for layer in self.layers if isinstance(layer, Recurrent)]
 
     @property
     def input_size(self) -> int | None:
         """The number of inputs; None where the input is an id."""
-        if self.embedding is not None:
-            return None
-        first = self.ends.get("input")
-        return self.specs[0].input_size if first is None else int(first["weight"].shape[1])
+        return None if self.embedding is not None else self.layers[0].input_size
 
     @property
     def output_size(self) -> int:
         """The number of outputs."""
-        last = self.ends.get("output")
-        return self.specs[-1].output_size if last is None else len(last["weight"])
+        return self.layers[-1].output_size
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -61,7 +95,7 @@ def make_plan(
     given = {str(name).removeprefix("recurrent."): array for name, array in arrays.items()}
     embedding, ends = _ends(operation, given, weights, tie)
     specs: list[LayerSpec] = []
-    parameters = []
+    layers: list[Dense | Recurrent] = []
     while not specs or "weight_ih" + suffix(len(specs)) in given:
         end = suffix(len(specs))
         spec = _spec(operation, cell, given, end, options)
@@ -69,13 +103,15 @@ def make_plan(
             rule = f"weight_ih{end} must have {specs[-1].output_size} columns, as many as the layer"
             raise UsageError(operation, f"{rule} below gives, found {spec.input_size}")
         specs.append(spec)
-        parameters.append(_parameters(operation, spec, given, end, weights))
+        layers.append(Recurrent(spec, _parameters(operation, spec, given, end, weights), keep))
     _check_ends(operation, specs, embedding, ends)
     if given:
         expected = ", ".join(specs[0].parameter_shapes)
         rule = f"names must be {expected} with _l0, _l1 ..; remove it or set its option"
         raise UsageError(operation, f"{rule}, found {str(next(iter(given)))[:60]!r}")
-    return Plan(tuple(specs), tuple(parameters), weights, keep, embedding, ends)
+    before = [Dense(ends["input"])] if "input" in ends else []
+    behind = [Dense(ends["output"])] if "output" in ends else []
+    return Plan(embedding, (*before, *layers, *behind), weights)
 
 
 def _keep(operation: str, cell: str, zoneout: float | Sequence[float]) -> tuple[float, ...]:

@@ -1,35 +1,19 @@
 """A live stream: a network that takes one timestep after another and keeps its state."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.core import cores, native, threads
 from elman.errors import UsageError
+from elman.runtime.engine import engine, pack
 from elman.runtime.plan import Plan, make_plan
-from elman.runtime.textbook import TextbookStack, TextbookStream
+from elman.runtime.saved import STREAM, numbers, seal, unseal
 
 Array = NDArray[Any]
 State = tuple[tuple[Array, ...], ...]
 MAX_BATCH = 1 << 16
-
-
-class Engine(Protocol):
-    """What runs a stream: the native core's or the textbook's; a state is (layer, index)."""
-
-    def timestep(self, x: Array, out: Array, /) -> None:
-        """``x`` to ``out``; the state goes on."""
-
-    def reset(self) -> None:
-        """The initial state."""
-
-    def read(self, layer: int, index: int, out: Array, /) -> None:
-        """Copy a state into ``out``."""
-
-    def write(self, layer: int, index: int, state: Array, /) -> None:
-        """Copy ``state`` in."""
 
 
 class Stream:
@@ -41,17 +25,20 @@ class Stream:
     and with ``out`` not even that.
     """
 
-    def __init__(self, plan: Plan, stack: Any, batch_size: int | None) -> None:
+    def __init__(
+        self, plan: Plan, stack: Any, batch_size: int | None, fingerprint: bytes | None = None
+    ) -> None:
         if batch_size is not None and not (
             isinstance(batch_size, int) and 1 <= batch_size <= MAX_BATCH
         ):
             rule = f"batch_size must be from 1 to {MAX_BATCH}, or None"
             raise UsageError("Stream", f"{rule}, found {batch_size!r}")
         self._plan, self._stack, self.batch_size = plan, stack, batch_size
+        self._fingerprint = fingerprint
         self._rows = () if batch_size is None else (batch_size,)
         self._shape = (*self._rows, plan.output_size)
         self._dtype = plan.dtype
-        self._engine = _engine(plan, stack, batch_size)
+        self._engine = engine(plan, stack, batch_size)
 
     @classmethod
     def from_weights(
@@ -106,7 +93,7 @@ class Stream:
             tie=tie,
         )
         try:
-            return cls(plan, _stack(plan), batch_size)
+            return cls(plan, pack(plan), batch_size)
         except ValueError as error:
             raise _usage(operation, error) from None
 
@@ -176,71 +163,56 @@ class Stream:
 
     def sibling(self, batch_size: int | None = None) -> "Stream":
         """Another stream over the same packed weights, with the initial state."""
-        return Stream(self._plan, self._stack, batch_size)
+        return Stream(self._plan, self._stack, batch_size, self._fingerprint)
 
-    def __copy__(self) -> "Stream":
+    def fork(self) -> "Stream":
+        """Another stream over the same packed weights, in the same state."""
         twin = self.sibling(self.batch_size)
         twin.state = self.state
         return twin
 
+    def state_bytes(self) -> bytes:
+        """The state, for :meth:`restore` by a stream of the same model in another process.
+
+        Raises :class:`~elman.errors.UsageError` for a stream :meth:`from_weights`: only a model
+        that was loaded can be told from others.
+        """
+        little = self._dtype.newbyteorder("<")
+        arrays = [array.astype(little).tobytes() for layer in self.state for array in layer]
+        return seal(STREAM, self._model("state_bytes"), b"".join(arrays))
+
+    def restore(self, state: bytes) -> None:
+        """Take the state that :meth:`state_bytes` gave.
+
+        Raises :class:`~elman.errors.DataError` for anything else, and then changes nothing.
+        """
+        sizes = [size * (self.batch_size or 1) for size in self._sizes()]
+        most = sum(sizes) * self._dtype.itemsize
+        content = unseal(STREAM, self._model("restore"), state, most)
+        flat = numbers(content, (sum(sizes),), self._dtype)
+        parts = iter(np.split(flat, np.cumsum(sizes)[:-1]))
+        self.state = [
+            [next(parts).reshape(*self._rows, size) for size in spec.state_sizes.values()]
+            for spec in self._plan.specs
+        ]
+
+    def _sizes(self) -> list[int]:
+        return [size for spec in self._plan.specs for size in spec.state_sizes.values()]
+
+    def _model(self, operation: str) -> bytes:
+        if self._fingerprint is None:
+            rule = "the stream must be one of a loaded model"
+            raise UsageError(operation, f"{rule}, found one from weights; read its state instead")
+        return self._fingerprint
+
+    def __copy__(self) -> "Stream":
+        return self.fork()
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Stream":
-        return self.__copy__()  # the weights are constant, so that sharing them is a deep copy
+        return self.fork()  # the weights are constant, so that sharing them is a deep copy
 
     def __reduce__(self) -> str:
         raise UsageError("Stream", "a stream cannot be pickled; keep its weights and its state")
-
-
-def _stack(plan: Plan) -> Any:
-    core = native()
-    if core is None:
-        return TextbookStack(plan)
-    kind = core.Stack64 if plan.weights == "float64" else core.Stack32
-    stack = kind(threads(cores()))
-    if plan.embedding is not None:
-        stack.set_embedding({"embedding": plan.embedding}, *plan.embedding.shape)
-    _add_dense(stack, plan, "input")
-    for spec, arrays in zip(plan.specs, plan.parameters, strict=True):
-        stack.add_layer(
-            cell=spec.cell,
-            weights=plan.weights,
-            inputs=spec.input_size,
-            units=spec.hidden_size,
-            outputs=spec.output_size,
-            order=spec.order,
-            relu=spec.nonlinearity == "relu",
-            keep_h=plan.keep[0],
-            keep_c=plan.keep[-1],
-            arrays=arrays | _initial(spec, arrays),
-        )
-    _add_dense(stack, plan, "output")
-    return stack
-
-
-def _add_dense(stack: Any, plan: Plan, end: str) -> None:
-    if end not in plan.ends:
-        return
-    arrays = {f"{name}_ih": array for name, array in plan.ends[end].items()}
-    rows, columns = arrays["weight_ih"].shape
-    stack.add_layer("elman", plan.weights, columns, rows, rows, 0, False, 0.0, 0.0, arrays)
-
-
-def _initial(spec: Any, arrays: dict[str, Array]) -> dict[str, Array]:
-    """The learned initial ``h, h2 .. hk`` as the core takes them: one after the other."""
-    if not spec.learn_initial_state:
-        return {}
-    past = [arrays[f"initial_{name}"] for name in spec.state_sizes if name != "c"]
-    return {"initial_h": np.concatenate(past)}
-
-
-def _engine(plan: Plan, stack: Any, batch_size: int | None) -> Engine:
-    rows = 1 if batch_size is None else batch_size
-    if isinstance(stack, TextbookStack):
-        return TextbookStream(stack, rows, batch_size is not None)
-    core = native()
-    assert core is not None  # the stack is the core's
-    kind = core.Stream64 if plan.weights == "float64" else core.Stream32
-    engine: Engine = kind(stack, rows, batch_size is not None)
-    return engine
 
 
 def _usage(operation: str, error: ValueError) -> UsageError:

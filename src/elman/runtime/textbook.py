@@ -3,6 +3,7 @@
 It gives the same numbers, at the speed of NumPy. The input of int8 weights is not rounded.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from elman.errors import check_shape
 from elman.reference import build
-from elman.reference.cell import State
-from elman.runtime.plan import Plan
+from elman.reference.cell import Cell, State
+from elman.runtime.plan import Dense, Plan, Recurrent
 from elman.runtime.rounding import rounded
 
 Array = NDArray[Any]
@@ -22,18 +23,27 @@ class TextbookStack:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.ends = {name: _kept(arrays, plan.weights) for name, arrays in plan.ends.items()}
-        self.cells = [
-            build(spec, _kept(arrays, plan.weights, spec.order))
-            for spec, arrays in zip(plan.specs, plan.parameters, strict=True)
-        ]
+        self.layers: list[Affine | Cell[Any]] = []
+        for layer in plan.layers:
+            if isinstance(layer, Dense):
+                self.layers.append(Affine(**_kept(layer.arrays, plan.weights)))
+            else:
+                arrays = _kept(layer.arrays, plan.weights, layer.spec.order)
+                self.layers.append(build(layer.spec, arrays))
+        self.cells = [layer for layer in self.layers if not isinstance(layer, Affine)]
+        self.keep = [layer.keep for layer in plan.layers if isinstance(layer, Recurrent)]
 
-    def dense(self, end: str, v: Array) -> Array:
-        """``W v + b`` of the ``"input"`` or ``"output"`` layer; ``v`` where there is none."""
-        if end not in self.ends:
-            return v
-        layer = self.ends[end]
-        return np.asarray(v @ layer["weight"].T + layer.get("bias", 0.0))
+
+@dataclass(frozen=True)
+class Affine:
+    """``W v + b``, rows of ``v``."""
+
+    weight: Array
+    bias: Array | float = 0.0
+
+    def __call__(self, v: Array) -> Array:
+        """``v`` ``(N, D)`` to ``(N, H)``."""
+        return np.asarray(v @ self.weight.T + self.bias)
 
 
 def _kept(arrays: dict[str, Array], weights: str, order: int = 1) -> dict[str, Array]:
@@ -57,13 +67,36 @@ class TextbookStream:
         """``x`` ``(D,)`` or ``(B, D)``, or ids ``()`` or ``(B,)``, to ``out``."""
         plan = self._stack.plan
         self._check("out", out, (plan.output_size,))
-        h = self._stack.dense("input", self._input(x))
-        for layer, cell in enumerate(self._stack.cells):
-            old = self._states[layer]
-            new, _ = cell.step(cell.input_part(h)[0], old)
-            self._states[layer] = tuple(self._zoneout(cell, old, new))
-            h = self._states[layer][0]
-        out[...] = self._stack.dense("output", h).reshape(out.shape)
+        h, number = self._input(x), 0
+        for layer in self._stack.layers:
+            if isinstance(layer, Affine):
+                h = layer(h)
+                continue
+            old = self._states[number]
+            new, _ = layer.step(layer.input_part(h)[0], old)
+            self._states[number] = self._zoneout(number, old, new)
+            h = self._states[number][0]
+            number += 1
+        out[...] = h.reshape(out.shape)
+
+    def advance(self, x: Array, states: Array, out: Array, after: Array, /) -> None:
+        """``x`` and ``states``, a row a stream, to ``out`` and ``after``, one after the other."""
+        one = TextbookStream(self._stack, 1, True)
+        for row in range(len(states)):
+            one.load(states[row])
+            one.timestep(x[row : row + 1], out[row : row + 1])
+            after[row] = np.concatenate([s[0] for layer in one._states for s in layer])
+
+    def load(self, states: Array) -> None:
+        """The states of all layers, one after the other; of one row."""
+        for layer, old in enumerate(self._states):
+            ends = np.cumsum([each.shape[1] for each in old])
+            parts = np.split(states[: ends[-1]].astype(np.float64)[None], ends[:-1], axis=1)
+            self._states[layer], states = tuple(parts), states[ends[-1] :]
+
+    def state_size(self) -> int:
+        """How many numbers the states of all layers have together."""
+        return sum(each.shape[1] for layer in self._states for each in layer)
 
     def _input(self, x: Array | int) -> Array:
         plan = self._stack.plan
@@ -88,10 +121,12 @@ class TextbookStream:
         batch = (self._rows,) if self._batched else ()
         check_shape("Stream.timestep", name, array, (*batch, *shape))
 
-    def _zoneout(self, cell: Any, old: State, new: State) -> list[Array]:
-        keep = {"h": self._stack.plan.keep[0], "c": self._stack.plan.keep[-1]}
-        shares = [keep.get(name, 0.0) for name in cell.spec.state_sizes]
-        return [k * o + (1 - k) * n for k, o, n in zip(shares, old, new, strict=True)]
+    def _zoneout(self, number: int, old: State, new: State) -> State:
+        rates = self._stack.keep[number]
+        keep = {"h": rates[0], "c": rates[-1]}
+        names = self._stack.cells[number].spec.state_sizes
+        shares = [keep.get(name, 0.0) for name in names]
+        return tuple(k * o + (1 - k) * n for k, o, n in zip(shares, old, new, strict=True))
 
     def reset(self) -> None:
         """The initial state."""

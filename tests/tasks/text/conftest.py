@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from elman.encode.text import build
-from elman.tasks.text.config import TextModelSpec
+from elman.modelfile.text import TextModelSpec
 from elman.tasks.text.model import TextModel
 
 TEXT = "".join(random.Random(3).choices("abcde .,\n", k=400))

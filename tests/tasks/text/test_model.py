@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from elman.errors import DataError, ModelError, UsageError
+from elman.modelfile.text import TextModelSpec
 from elman.reference import Linear, build, cross_entropy, forward
-from elman.tasks.text.config import TextModelSpec
 from elman.tasks.text.model import TextModel, TorchPredictor
 from elman.tasks.text.score import nats, score
 

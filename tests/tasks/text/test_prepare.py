@@ -83,7 +83,7 @@ def test_damaged_tokens_are_refused(tmp_path):
 def test_a_model_folder_gives_the_same_model(tmp_path, tie):
     import torch
 
-    from elman.tasks.text.config import TextModelSpec
+    from elman.modelfile.text import TextModelSpec
 
     whole = Corpus("hello world " * 30, "hello\n")
     config = DataConfig(batch=2, window=5)

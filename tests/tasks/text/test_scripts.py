@@ -11,8 +11,9 @@ from rich.console import Console
 
 from elman.decode.sample import generate
 from elman.decode.suggest import suggest
+from elman.modelfile.text import TextModelSpec
 from elman.tasks.text import corpus
-from elman.tasks.text.config import DataConfig, TextModelSpec
+from elman.tasks.text.config import DataConfig
 from elman.tasks.text.load import load
 from elman.tasks.text.prepare import Corpus, tokens_of
 from elman.tasks.text.task import TextTask

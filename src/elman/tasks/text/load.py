@@ -7,7 +7,7 @@ import torch
 from elman import modelfile
 from elman.encode.text import from_json
 from elman.errors import ModelError
-from elman.tasks.text.config import TextModelSpec
+from elman.modelfile.text import TextModelSpec
 from elman.tasks.text.model import TextModel, TorchPredictor
 
 

@@ -1,6 +1,6 @@
 """The language model: embedding, recurrent layers, output layer; and its face to ``decode``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from elman.encode.text import Vocabulary
+from elman.modelfile.text import TextModelSpec
 from elman.nn import GRU, LSTM, RNN
 from elman.nn.stack import RecurrentStack
-from elman.tasks.text.config import TextModelSpec
 
 LAYERS: dict[str, Callable[..., RecurrentStack]] = {"elman": RNN, "gru": GRU, "lstm": LSTM}
 
@@ -77,3 +77,9 @@ class TorchPredictor:
         if isinstance(state, Tensor):
             return state.index_select(1, index.to(state.device))
         return tuple(self.select(each, rows) for each in state)
+
+    def join(self, states: Sequence[Any]) -> Any:
+        """Return the rows of all ``states``, one after the other."""
+        if isinstance(states[0], Tensor):
+            return torch.cat(list(states), dim=1)
+        return tuple(self.join(each) for each in zip(*states, strict=True))

@@ -10,9 +10,10 @@ from torch import Tensor
 from elman import modelfile
 from elman.bptt import detach
 from elman.decode.sample import generate
+from elman.modelfile.text import TextModelSpec
 from elman.tasks.task import Loss
 from elman.tasks.text.card import card
-from elman.tasks.text.config import DataConfig, TextModelSpec
+from elman.tasks.text.config import DataConfig
 from elman.tasks.text.data import Lanes
 from elman.tasks.text.model import TextModel, TorchPredictor
 from elman.tasks.text.prepare import Tokens

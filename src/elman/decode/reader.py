@@ -1,0 +1,144 @@
+"""Reading a text while it is typed: what is settled is read once, what may still change is kept.
+
+A letter may yet get an accent, and a word be cut into other tokens when it goes on. Up to the last
+break (:func:`elman.encode.words.last_break`) nothing changes any more.
+"""
+
+import unicodedata
+from typing import NamedTuple
+
+import numpy as np
+
+from elman.decode.pieces import PieceTable
+from elman.decode.predictor import Predictor
+from elman.decode.tree import Node, Tree
+from elman.encode.text import normalise
+from elman.encode.vocabulary import MAX_PIECE
+from elman.encode.words import last_break, split, split_typed
+
+LETTERS = ("byte", "character")  # levels at which no token is longer than a character
+
+
+class Surprise(NamedTuple):
+    """A character and how unexpected it was, in nats: -ln of its probability."""
+
+    character: str
+    nats: float
+
+
+class Reader:
+    """Follows a text through the ``tree`` of a predictor; ``typed`` is what is not settled.
+
+    Fed in any pieces it does and says the same.
+    """
+
+    def __init__(self, predictor: Predictor, table: PieceTable) -> None:
+        self.vocabulary, self._table = predictor.vocabulary, table
+        self._letters = self.vocabulary.level in LETTERS
+        self.tree = Tree(predictor)
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to the beginning."""
+        self.go_on(self.tree.start.bare(), "")
+
+    def go_on(self, root: Node, typed: str) -> None:
+        """Stand after the settled text of ``root`` and then ``typed``."""
+        self.tree.root, self.typed = root, typed
+        # Of `typed`: its tokens, the nats of each, and the node behind them. None: not looked at.
+        self._tokens: list[int] = []
+        self._nats: list[float] = []
+        self._tip: Node | None = None if typed else root
+
+    def skip(self, text: str) -> None:
+        """Add text, and say nothing of it."""
+        self.typed = normalise(self.typed + text)
+        self._tip = None
+        self._settle()
+
+    def feed(self, text: str) -> list[Surprise]:
+        """Add text: one :class:`Surprise` a character of it, in order.
+
+        Their sum is the surprise of the text as far as it is read. Where tokens are longer than
+        characters, a word begun counts as the sum over all tokens that go on with it: each
+        character has what it rules out. A character that makes what came before it likelier has
+        less than 0: an accent that joins its letter, say.
+        """
+        normalise(text)  # refuses half a surrogate pair before anything changes
+        return [Surprise(character, self._feed(character)) for character in text]
+
+    @property
+    def tip(self) -> Node:
+        """The node after everything that was fed."""
+        if self._tip is None:
+            self._look()
+        assert self._tip is not None
+        return self._tip
+
+    def _feed(self, character: str) -> float:
+        tip, tokens, before = self.tip, self._tokens, self._nats
+        typed = self.typed + character
+        apart = character.isascii() or unicodedata.is_normalized("NFC", typed)
+        if self._letters and apart:
+            self.typed = typed
+            added: list[float] = []
+            for token in self.vocabulary.encode(character).tolist():
+                added.append(-float(tip.log_probs[token]))
+                tokens.append(token)
+                tip = self.tree.follow((token,), tip)
+            self._tip = tip
+            before.extend(added)
+            nats = sum(added)
+        else:
+            self.typed = normalise(typed)
+            self._look()
+            nats = sum(self._nats) - sum(before)
+        self._settle()
+        return nats
+
+    def _look(self) -> None:
+        """Read what is typed as if it ended here."""
+        settled, begun = (self.typed, "") if self._letters else split_typed(self.typed)
+        node = self.tree.root
+        self._tokens, self._nats = [], []
+        for part in (settled, begun):
+            for token in self.vocabulary.encode(part).tolist():
+                self._tokens.append(token)
+                self._nats.append(-float(node.log_probs[token]))
+                self._parent, node = node, self.tree.follow((token,), node)
+        if begun:
+            self._nats[-1] = self._begun(begun)
+        self._tip = node
+
+    def _begun(self, begun: str) -> float:
+        """Nats of any token that goes on with the last one of ``begun``, or of the unknown one."""
+        token, unknown = self._tokens[-1], self.vocabulary.unknown
+        whole = self.vocabulary.level == "word"
+        text = begun.encode() if whole else self.vocabulary.pieces[token]
+        ids = self._table.starting_with(text) if text else np.array([], np.intp)
+        if unknown is not None and (whole or token == unknown):
+            ids = np.append(ids, unknown)
+        with np.errstate(divide="ignore"):
+            return -float(np.log(np.exp(self._parent.log_probs[ids]).sum()))
+
+    def _settle(self) -> None:
+        """Move the root of the tree to where nothing changes any more."""
+        end = _settled(self.typed)
+        if not end:
+            return
+        tokens = self.vocabulary.encode(self.typed[:end]).tolist()
+        self.tree.settle(tokens)
+        self.typed = self.typed[end:]
+        if self._tip is not None:
+            del self._tokens[: len(tokens)], self._nats[: len(tokens)]
+
+
+def _settled(typed: str) -> int:
+    """How many characters cannot change; a text without any space is settled all the same."""
+    end = last_break(typed)
+    if len(typed) - end > 2 * MAX_PIECE:
+        for piece in split(typed[end:]):
+            if end + len(piece) > len(typed) - MAX_PIECE:
+                break
+            end += len(piece)
+    return end

@@ -1,0 +1,75 @@
+"""The tree of what may come after a text: no series of tokens is read twice."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.decode.predictor import Predictor, State, advance, beginning
+
+
+class Node:
+    """A text after one more token.
+
+    ``log_probs`` (V,) of the next token; ``state`` (one row) after the token, ``before`` it and
+    the ``token`` itself, from which the rest can be computed again.
+    """
+
+    __slots__ = ("before", "children", "log_probs", "state", "token")
+
+    def __init__(
+        self, before: State, token: int, log_probs: NDArray[np.float64], state: State
+    ) -> None:
+        self.before, self.token = before, token
+        self.log_probs, self.state = log_probs, state
+        self.children: dict[int, Node] = {}
+
+    def bare(self) -> "Node":
+        """The same node without what grew from it."""
+        return Node(self.before, self.token, self.log_probs, self.state)
+
+
+class Tree:
+    """Grows from ``root``, a text that was read, along the tokens that are asked for.
+
+    ``start`` is the node of the empty text.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self.start = self.read(predictor.start(), beginning(predictor.vocabulary))
+        self.root = self.start.bare()
+
+    def read(self, before: State, token: int) -> Node:
+        """The node after ``token``, read in the state ``before``."""
+        rows, state = advance(self._predictor, before, np.array([token], np.int32))
+        return Node(before, token, rows[0], state)
+
+    def follow(self, tokens: Iterable[int], node: Node | None = None) -> Node:
+        """The node at the end of ``tokens`` after ``node``, or after the root."""
+        node = node or self.root
+        for token in tokens:
+            child = node.children.get(token)
+            if child is None:
+                child = node.children[token] = self.read(node.state, token)
+            node = child
+        return node
+
+    def settle(self, tokens: Iterable[int]) -> None:
+        """Move the root to the end of ``tokens`` and forget everything else."""
+        root = self.root
+        for token in tokens:
+            root = root.children.get(token) or self.read(root.state, token)
+        self.root = root
+
+    def extend(self, steps: Sequence[tuple[Node, int]]) -> list[Node]:
+        """The children of nodes by tokens; what is not there yet is read in one batch."""
+        missing = [(node, token) for node, token in steps if token not in node.children]
+        if missing:
+            states = self._predictor.join([node.state for node, _ in missing])
+            tokens = np.array([token for _, token in missing], np.int32)
+            log_probs, after = advance(self._predictor, states, tokens)
+            for row, (node, token) in enumerate(missing):
+                state = self._predictor.select(after, np.array([row], np.intp))
+                node.children[token] = Node(node.state, token, log_probs[row], state)
+        return [node.children[token] for node, token in steps]

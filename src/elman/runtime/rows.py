@@ -1,0 +1,84 @@
+"""Rows: one timestep of any number of streams whose states the caller keeps."""
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import UsageError
+from elman.runtime.engine import engine
+from elman.runtime.plan import Plan
+
+Array = NDArray[Any]
+MOST = 256  # rows in one product
+
+
+class Rows:
+    """A model without a state of its own: ``y, states = rows.advance(states, x)``.
+
+    A state is a row of :attr:`size` numbers: every state of every layer, one after the other. What
+    comes of a row does not depend on the other rows, nor on how many there are, to the last bit.
+    Several threads may use it; one computes at a time.
+    """
+
+    def __init__(self, plan: Plan, stack: Any) -> None:
+        self.plan, self._stack = plan, stack
+        self._engine = engine(plan, stack, MOST)
+        self._lock = threading.Lock()
+        self.size = self._engine.state_size()
+        self.start = self._start()
+        last = list(plan.specs[-1].state_sizes.values())
+        first = self.size - sum(last)
+        self.hidden = slice(first, first + last[0])  # the last layer's h
+
+    def sibling(self) -> "Rows":
+        """The same model, for somebody else to compute with at the same time."""
+        return Rows(self.plan, self._stack)
+
+    def _start(self) -> Array:
+        """The initial state, one row."""
+        one = engine(self.plan, self._stack, 1)
+        arrays = []
+        for layer, spec in enumerate(self.plan.specs):
+            for index, size in enumerate(spec.state_sizes.values()):
+                arrays.append(np.empty((1, size), self.plan.dtype))
+                one.read(layer, index, arrays[-1])
+        start = np.concatenate(arrays, axis=1)
+        start.flags.writeable = False
+        return start
+
+    def check(self, states: Array, x: Array) -> None:
+        """Raise :class:`~elman.errors.UsageError` unless they fit the model and each other."""
+        dtype, rows = self.plan.dtype, len(x) if np.ndim(x) else 0
+        if states.shape != (rows, self.size) or states.dtype != dtype or not rows:
+            rule = f"states must be a {dtype} array of shape (N, {self.size}), a row for each of x"
+            raise UsageError("advance", f"{rule}, found {states.dtype} of {states.shape}")
+        if self.plan.embedding is None:
+            inputs = self.plan.input_size
+            if x.shape != (rows, inputs) or x.dtype != dtype:
+                rule = f"x must be a {dtype} array of shape (N, {inputs})"
+                raise UsageError("advance", f"{rule}, found {x.dtype} of {x.shape}")
+            return
+        tokens = len(self.plan.embedding)
+        if x.ndim != 1 or x.dtype not in (np.int32, np.int64):
+            rule = "x must be an int32 or int64 array of shape (N,)"
+            raise UsageError("advance", f"{rule}, found {x.dtype} of {x.shape}")
+        if not 0 <= x.min() <= x.max() < tokens:
+            found = x.min() if x.min() < 0 else x.max()
+            raise UsageError("advance", f"ids must be from 0 to {tokens - 1}, found {found}")
+
+    def advance(self, states: Array, x: Array) -> tuple[Array, Array]:
+        """``x`` ``(N, D)``, or ids ``(N,)``, and states ``(N, size)`` to ``y`` and new states.
+
+        Raises :class:`~elman.errors.UsageError` where they do not fit.
+        """
+        self.check(states, x)
+        states, rows = np.ascontiguousarray(states), len(x)
+        y = np.empty((rows, self.plan.output_size), self.plan.dtype)
+        after = np.empty_like(states)
+        with self._lock:
+            for first in range(0, rows, MOST):
+                some = slice(first, first + MOST)
+                self._engine.advance(x[some], states[some], y[some], after[some])
+        return y, after

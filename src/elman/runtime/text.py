@@ -1,0 +1,124 @@
+"""A stream of text: it reads, is surprised, suggests and writes."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.decode.reader import Surprise
+from elman.decode.sample import check_options, continuation, sample
+from elman.decode.suggest import Lexicon, Suggester, Suggestions
+from elman.decode.tree import Node
+from elman.encode.vocabulary import MAX_PIECE
+from elman.errors import DataError, UsageError
+from elman.runtime.predictor import RowsPredictor
+from elman.runtime.saved import TEXT, numbers, seal, unseal
+
+MAX_TYPED = 4 * 2 * MAX_PIECE  # bytes: what a reader leaves unsettled, and UTF-8's longest letters
+
+
+class TextStream:
+    """One text and what a model makes of it so far; used by one thread at a time.
+
+    Fed in any pieces it says the same, to the last bit: letters that wait for an accent, words
+    that are not finished and halves of a token are read as they would be in the whole text.
+    """
+
+    def __init__(self, predictor: RowsPredictor, lexicon: Lexicon, fingerprint: bytes) -> None:
+        self._predictor, self._lexicon, self._fingerprint = predictor, lexicon, fingerprint
+        self._suggester = Suggester(predictor, lexicon=lexicon)
+        self._reader = self._suggester.reader
+
+    def feed(self, text: str) -> list[Surprise]:
+        """Add text: one ``Surprise(character, nats)`` a character of it, in order.
+
+        The nats are -ln of the character's probability; where tokens are longer than characters
+        they are spread over them, see :meth:`elman.decode.reader.Reader.feed`. Raises
+        :class:`~elman.errors.DataError` for half a surrogate pair.
+        """
+        return self._reader.feed(text)
+
+    def suggest(self, n: int = 3) -> Suggestions:
+        """Up to n completions of the word that is being typed, and words that may come next."""
+        return self._suggester.suggest(n)
+
+    def generate(
+        self,
+        length: int = 500,
+        *,
+        temperature: float = 0.8,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Go on with the text: pieces of it as they are drawn, ``length`` characters in all.
+
+        Options as in :func:`elman.decode.sample.generate`. What was yielded is part of the stream;
+        to stop early is to stop asking. The stream must not be fed meanwhile.
+        """
+        check_options(temperature, top_k, top_p)
+        if length < 0:
+            raise UsageError("generate", f"length must be at least 0, found {length}")
+        draw = partial(
+            sample,
+            rng=np.random.default_rng(seed),
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+        )
+        return self._write(length, draw)
+
+    def _write(self, length: int, draw: partial[int]) -> Iterator[str]:
+        tree = self._reader.tree
+        vocabulary = self._predictor.vocabulary
+
+        def read(node: Node, token: int) -> Node:
+            return tree.follow((token,), node)
+
+        for text in continuation(read, tree.root, vocabulary, self._reader.typed, length, draw):
+            self._reader.skip(text)
+            yield text
+
+    def hidden(self) -> NDArray[np.float32]:
+        """A copy of the last layer's ``h`` ``(H,)`` after all that was fed."""
+        return self._predictor.hidden(self._reader.tip.state)
+
+    def reset(self) -> None:
+        """Go back to the empty text."""
+        self._reader.reset()
+
+    def fork(self) -> "TextStream":
+        """Another stream after the same text."""
+        twin = TextStream(self._predictor, self._lexicon, self._fingerprint)
+        twin._reader.go_on(self._reader.tree.root.bare(), self._reader.typed)
+        return twin
+
+    def state_bytes(self) -> bytes:
+        """All that the stream knows of its text, for :meth:`restore`.
+
+        It holds the state before the last settled token, that token, and what is typed since.
+        """
+        root, typed = self._reader.tree.root, self._reader.typed.encode()
+        before = root.before.astype(root.before.dtype.newbyteorder("<")).tobytes()
+        content = root.token.to_bytes(4, "little") + len(typed).to_bytes(4, "little") + typed
+        return seal(TEXT, self._fingerprint, content + before)
+
+    def restore(self, state: bytes) -> None:
+        """Go on where a stream of the same model, its weights kept alike, gave ``state_bytes``.
+
+        Raises :class:`~elman.errors.DataError` for anything else, and then changes nothing.
+        """
+        start = self._predictor.start()
+        most = 8 + MAX_TYPED + start.nbytes
+        content = unseal(TEXT, self._fingerprint, state, most)
+        token, size = (int.from_bytes(content[i : i + 4], "little") for i in (0, 4))
+        if token >= len(self._predictor.vocabulary) or size > MAX_TYPED:
+            found = f"found token {token} and {size} bytes"
+            raise DataError("restore", f"a state must hold a known token and a short text, {found}")
+        try:
+            typed = content[8 : 8 + size].decode()
+        except UnicodeError:
+            raise DataError("restore", "a state must hold UTF-8 text, found other bytes") from None
+        before = numbers(content[8 + size :], start.shape, start.dtype)
+        self._reader.go_on(self._reader.tree.read(before, token), typed)
