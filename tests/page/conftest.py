@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from page.peer import ORIGIN, Peer
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 FLAGS = [
     "--headless",
@@ -22,7 +22,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 10_000  # ms for anything to appear
+PATIENCE = 30_000  # ms for anything to appear
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +30,7 @@ def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if not program:
         pytest.skip("chromium is not installed: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield running

@@ -14,11 +14,11 @@ from typing import Any
 from playwright.sync_api import BrowserContext, Route, WebSocketRoute
 
 import elman
+from elman.server.guard import POLICY
 
 FILES = Path(elman.__file__).parent / "server" / "page"
 ORIGIN = "http://localhost"  # a secure context, and nothing listens there: all is routed
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 HIDDEN = 7
 WORDS = ["the", "theatre", "thesis", "king", "kingdom", "queen", "and", "été", "日本"]
 MODEL = {

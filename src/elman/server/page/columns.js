@@ -16,10 +16,10 @@ export class Columns {
     this.length = Math.min(this.length, length);
   }
 
-  // Columns `from`, `from` + 1, …; what lay beyond them is gone. A gap before them is refused.
+  // Columns `from`, `from` + 1, …; a gap before them is refused.
   put(from, columns) {
     if (from > this.length) return false;
-    this.length = from + columns.length;
+    this.length = Math.max(this.length, from + columns.length);
     this.#reserve(this.length * this.height);
     columns.forEach((column, index) => this.#values.set(column, (from + index) * this.height));
     return true;

@@ -11,10 +11,11 @@ const CLOSINGS = {
   1009: "refused",
   4000: "resting", // idle
   4001: "resting", // lived its time
+  4002: "taken", // by another window
 };
 
 // state: "connecting", "open", "waiting" (for the next attempt), "resting" (until somebody types),
-// "refused" (until somebody asks).
+// "refused" and "taken" (until somebody asks).
 export class Connection extends EventTarget {
   #url;
   #socket = null;

@@ -68,6 +68,7 @@ export class Generate {
       prompt: this.#at("prompt").value,
       temperature: this.#at("temperature").valueAsNumber,
       length: this.#at("length").valueAsNumber,
+      seed: crypto.getRandomValues(new Uint32Array(1))[0],
     };
     return this.#session.model ? { model: this.#session.model, ...request } : request;
   }

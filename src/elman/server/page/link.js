@@ -6,11 +6,17 @@ const STATES = {
   waiting: "Not connected",
   resting: "Resting",
   refused: "Not connected",
+  taken: "In another window",
 };
 const AWAY = "The server is away. You can go on typing; the page tries again by itself.";
 const TROUBLES = {
   waiting: { text: AWAY, remedy: "Try now" },
   refused: { text: "The server refused the session.", remedy: "Begin a new session" },
+  taken: { text: "The session goes on in another window.", remedy: "Go on here" },
+};
+const ACTIONS = {
+  refused: (session) => session.restart(),
+  taken: (session) => session.takeBack(),
 };
 const CODES = {
   1012: { text: "The server starts again; the page comes back by itself.", remedy: "Try now" },
@@ -41,7 +47,7 @@ export class Link {
       document.body.dataset.link = state;
       if (state === "connecting" || state === "open") return;
       const known = CODES[code] ?? TROUBLES[state];
-      this.#act = () => (state === "refused" ? session.restart() : connection.open());
+      this.#act = () => (ACTIONS[state] ? ACTIONS[state](session) : connection.open());
       this.#say(line || known?.text, known?.remedy);
       if (code === 1006) models.ask(); // a refused handshake says no reason: the server might
     });

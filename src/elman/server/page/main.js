@@ -35,7 +35,8 @@ new Link({ status: at("link"), trouble: at("trouble"), connection, session, mode
 
 // Until the text of before is back, typing would lose it.
 connection.addEventListener("state", ({ detail: { state } }) => {
-  writing.lock(session.restoring && (state === "connecting" || state === "open"));
+  const coming = session.restoring && (state === "connecting" || state === "open");
+  writing.lock(coming || state === "taken");
 });
 session.addEventListener("started", () => writing.lock(false));
 

@@ -72,6 +72,12 @@ export class Session extends EventTarget {
     this.#connection.open();
   }
 
+  // From the window that has taken the session, with the text it has by now.
+  takeBack() {
+    this.#typed = false;
+    this.#connection.open();
+  }
+
   #follow(state) {
     this.ready = false;
     if (state !== "open") return;
