@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from page.peer import ORIGIN, Peer
+from page.peer import Peer, origin
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 FLAGS = [
@@ -53,7 +53,7 @@ def open_page(browser: Browser, complaints: list[str]) -> Iterator[Callable[...,
         if message.type in ("error", "warning"):
             complaints.append(f"{message.type}: {message.text} {message.location}")
 
-    def open_(url: str = ORIGIN, peer: Peer | None = None, **options: Any) -> Page:
+    def open_(url: str = "", peer: Peer | None = None, **options: Any) -> Page:
         options.setdefault("viewport", {"width": 1100, "height": 900})
         context = browser.new_context(**options)
         contexts.append(context)
@@ -64,7 +64,7 @@ def open_page(browser: Browser, complaints: list[str]) -> Iterator[Callable[...,
         page = context.new_page()
         page.on("console", listen)
         page.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
-        page.goto(url)
+        page.goto(url or origin())
         return page
 
     yield open_

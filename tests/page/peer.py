@@ -6,8 +6,11 @@ is in ``test_served.py``.
 """
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,6 @@ import elman
 from elman.server.guard import POLICY
 
 FILES = Path(elman.__file__).parent / "server" / "page"
-ORIGIN = "http://localhost"  # a secure context, and nothing listens there: all is routed
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 HIDDEN = 7
 WORDS = ["the", "theatre", "thesis", "king", "kingdom", "queen", "and", "été", "日本"]
@@ -30,6 +32,32 @@ MODEL = {
     "level": "character",
     "parameters": 12345,
 }
+
+
+class _Files(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:  # noqa: N802 (the library's name)
+        path = self.path.partition("?")[0]
+        file = FILES / ("index.html" if path == "/" else path.removeprefix("/page/"))
+        body = file.read_bytes() if file.is_file() else b""
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", TYPES.get(file.suffix, "text/plain"))
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Security-Policy", POLICY)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *about: Any) -> None:
+        pass
+
+
+@cache
+def origin() -> str:
+    """Where the page's files are served, until the tests end."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Files)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 def nats(character: str) -> float:
@@ -55,10 +83,9 @@ class Peer:
     status: int = 200  # of /v1/models
 
     def attach(self, context: BrowserContext) -> None:
-        """Answer all that pages of ``context`` ask for."""
-        context.route(f"{ORIGIN}/**", self._file)
-        context.route(f"{ORIGIN}/v1/models", self._list)
-        context.route_web_socket(f"{ORIGIN.replace('http', 'ws')}/v1/session", self._connect)
+        """Answer all that pages of ``context`` ask of a server but the page itself."""
+        context.route("**/v1/models", self._list)
+        context.route_web_socket("**/v1/session", self._connect)
 
     def edits(self) -> list[dict[str, Any]]:
         """The edits heard so far."""
@@ -71,15 +98,6 @@ class Peer:
     def close(self, code: int) -> None:
         """Close the connection opened last."""
         self.sockets[-1].close(code=code)
-
-    def _file(self, route: Route) -> None:
-        path = route.request.url.removeprefix(ORIGIN).partition("?")[0]
-        file = FILES / ("index.html" if path == "/" else path.removeprefix("/page/"))
-        if not file.is_file():
-            route.fulfill(status=404)
-            return
-        headers = {"Content-Type": TYPES[file.suffix], "Content-Security-Policy": POLICY}
-        route.fulfill(body=file.read_bytes(), headers=headers)
 
     def _list(self, route: Route) -> None:
         body = {"models": self.models} if self.status == 200 else {"error": "[serve] no"}

@@ -1,6 +1,7 @@
 """The hidden state as pictures, and as words."""
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 
 import numpy as np
@@ -54,12 +55,15 @@ def pixels(page: Page, canvas: str) -> np.ndarray:
     found = page.evaluate(
         """(id) => {
             const { width, height } = document.getElementById(id);
-            const context = document.getElementById(id).getContext("2d");
-            return [width, height, [...context.getImageData(0, 0, width, height).data]];
+            const copy = new OffscreenCanvas(width, height);
+            const context = copy.getContext("2d", { willReadFrequently: true });
+            context.drawImage(document.getElementById(id), 0, 0);
+            const { buffer } = context.getImageData(0, 0, width, height).data;
+            return [width, height, new Uint8Array(buffer).toBase64()];
         }""",
         canvas,
     )
-    return np.array(found[2], np.uint8).reshape(found[1], found[0], 4)
+    return np.frombuffer(b64decode(found[2]), np.uint8).reshape(found[1], found[0], 4)
 
 
 def look(page: Page, text: str = TEXT) -> None:
@@ -129,7 +133,8 @@ def test_columns_come_one_after_the_other(page: Page) -> None:
         }"""
     )
     page.keyboard.insert_text("a text that is pasted whole")
-    page.wait_for_function(f"widths.at(-1) === 27 * {STEP}")
+    while page.evaluate("widths.at(-1)") != 27 * STEP:
+        page.wait_for_timeout(50)
     widths = page.evaluate("[...new Set(widths)]")
     assert widths == sorted(widths) and len(widths) > 10
 

@@ -23,7 +23,7 @@ def text_of(page: Page) -> str:
 
 
 def settled(page: Page) -> None:
-    page.wait_for_function("document.querySelector('#suggestions').ariaBusy === 'false'")
+    expect(page.locator("#suggestions")).to_have_attribute("aria-busy", "false")
 
 
 def test_loading_is_shown(open_page: Callable[..., Page], peer: Peer) -> None:

@@ -18,7 +18,7 @@ def module(page: Page, name: str, expression: str, argument: Any = None) -> Any:
 
 
 def settled(page: Page) -> None:
-    page.wait_for_function("document.querySelector('#suggestions').ariaBusy === 'false'")
+    expect(page.locator("#suggestions")).to_have_attribute("aria-busy", "false")
 
 
 def keys(page: Page) -> str:

@@ -12,8 +12,11 @@ export class Columns {
     this.length = 0;
   }
 
+  // Whether there was anything to take away.
   truncate(length) {
-    this.length = Math.min(this.length, length);
+    const longer = this.length > length;
+    if (longer) this.length = length;
+    return longer;
   }
 
   // Columns `from`, `from` + 1, …; a gap before them is refused.

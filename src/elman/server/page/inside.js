@@ -70,7 +70,7 @@ export class Inside {
     event.preventDefault();
     const { unit, timestep } = this.#timeline;
     if (step.unit) return this.#pick({ unit: within(unit + step.unit, columns.height) });
-    const now = within((timestep ?? columns.length) + step.time, columns.length);
+    const now = within((timestep ?? columns.length - 1) + step.time, columns.length);
     this.#pick({ unit, timestep: now });
     this.#timeline.reveal(now);
   }

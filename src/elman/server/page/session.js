@@ -115,7 +115,7 @@ export class Session extends EventTarget {
 
   #edit(keep, insert) {
     this.surprise.length = Math.min(this.surprise.length, keep);
-    this.columns.truncate(keep);
+    if (this.columns.truncate(keep)) this.dispatchEvent(new Event("hidden"));
     let from = keep;
     for (const part of insert ? parts(insert, PART) : [""]) {
       this.#number += 1;
