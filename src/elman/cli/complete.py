@@ -32,7 +32,7 @@ def complete(
     elman complete runs/text "if the " -n 5 --json
     """
     typed = typed_text(text)
-    predictor = load_text(run)
+    predictor = load_text(run).predictor()
     from elman.decode.suggest import suggest
 
     found = suggest(predictor, typed, n)

@@ -34,16 +34,14 @@ def evaluate(
     from elman.encode.text import normalise
     from elman.tasks.text import corpus
 
-    predictor = load_text(run)
-    if file is None:
-        text = held_out(run, predictor.vocabulary)
-    else:
-        text = normalise(corpus.read([str(file)]))
+    model = load_text(run)
+    own = file is None
+    text = held_out(run, model.vocabulary) if own else normalise(corpus.read([str(file)]))
     from elman.decode.keystrokes import keystrokes
-    from elman.tasks.text.score import score
+    from elman.runtime.score import score
 
-    surprise = score(predictor.model, predictor.vocabulary, text)
-    typing = keystrokes(predictor, text, n=SUGGESTIONS, max_words=words or None)
+    surprise = score(model, text)
+    typing = keystrokes(model.predictor(), text, n=SUGGESTIONS, max_words=words or None)
     result = surprise.to_json() | {"typing": asdict(typing)}
     if as_json:
         typer.echo(json.dumps(result))

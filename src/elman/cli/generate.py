@@ -33,7 +33,7 @@ def generate(
     elman generate runs/text --temperature 0.5 --top-p 0.9 --seed 7
     """
     start = typed_text(prompt) if prompt else ""
-    predictor = load_text(run)
+    predictor = load_text(run).predictor()
     from elman.decode.sample import generate as write
 
     pieces = write(

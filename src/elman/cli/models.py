@@ -8,7 +8,7 @@ from elman.errors import ModelError
 
 if TYPE_CHECKING:
     from elman.encode.text import Vocabulary
-    from elman.tasks.text.model import TorchPredictor
+    from elman.runtime import TextModel
 
 MAX_TYPED = 1 << 20  # bytes
 
@@ -29,16 +29,19 @@ def model_folder(path: Path) -> Path:
     return path
 
 
-def load_text(path: Path) -> "TorchPredictor":
-    """Load the text model of a run or model folder."""
-    from elman.tasks.text.load import load
+def load_text(path: Path) -> "TextModel":
+    """Load the text model of a run or model folder. ModelError if it is of another task."""
+    from elman.runtime import TextModel, load
 
-    return load(model_folder(path))
+    model = load(model_folder(path))
+    if not isinstance(model, TextModel):
+        raise ModelError("load model", f"{path} must hold a text model, found {model.task!r}")
+    return model
 
 
 def held_out(run: Path, vocabulary: "Vocabulary") -> str:
     """Return the text that a run keeps for validation. ModelError if ``run`` is no run folder."""
-    from elman.tasks.text.data import load_tokens
+    from elman.tasks.text.tokens import load_tokens
 
     tokens = run / "tokens" / "validation.npy"
     if not tokens.is_file():

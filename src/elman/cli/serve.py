@@ -14,7 +14,8 @@ from elman.server.limits import Limits
 @with_options(limits=Limits)
 def serve(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Runs, or model folders; the first is the default.")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Runs, or model folders; the first is the default."),
     ],
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
@@ -27,7 +28,9 @@ def serve(
     ] = "memory",
     token: Annotated[
         str | None,
-        typer.Option(envvar="ELMAN_TOKEN", help="A lasting token for programs, 16 characters or more."),
+        typer.Option(
+            envvar="ELMAN_TOKEN", help="A lasting token for programs, 16 characters or more."
+        ),
     ] = None,
     no_token: Annotated[
         bool, typer.Option("--no-token", help="Ask for no token: something else keeps others out.")

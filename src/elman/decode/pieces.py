@@ -7,6 +7,7 @@ a word on or end it. The first character of the token decides, and what the word
 import codecs
 from bisect import bisect_left
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,7 @@ _ENDS = {
 }
 
 
+@lru_cache(maxsize=1 << 16)
 def shape_of(text: bytes) -> tuple[Shape, str]:
     """Return what ``text`` ends with and the word it holds so far, without leading space.
 
@@ -113,24 +115,25 @@ def _first_of(piece: bytes) -> First:
 class PieceTable:
     """What each of the V tokens of a vocabulary does to a word.
 
-    ``goes_on[shape]`` and ``ends[shape]`` (V,) are true for the tokens that carry a word of that
-    shape on, and for those before which it ends.
+    ``goes_on[shape]`` and ``ends[shape]`` (V,) are 1 for the tokens that carry a word of that
+    shape on, and for those before which it ends, and 0 for the others.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.pieces = vocabulary.pieces
         first = np.array([_first_of(piece) for piece in self.pieces])
-        self.goes_on = np.stack([np.isin(first, kinds) for kinds in _GOES_ON.values()])  # (S, V)
-        self.ends = np.stack([np.isin(first, kinds) for kinds in _ENDS.values()])  # (S, V)
-        self._order = sorted(range(len(self.pieces)), key=self.pieces.__getitem__)
-        self._sorted = [self.pieces[token] for token in self._order]
+        self.goes_on = np.stack([np.isin(first, kinds) for kinds in _GOES_ON.values()]) * 1.0
+        self.ends = np.stack([np.isin(first, kinds) for kinds in _ENDS.values()]) * 1.0
+        order = sorted(range(len(self.pieces)), key=self.pieces.__getitem__)
+        self._order = np.array(order, np.intp)
+        self._sorted = [self.pieces[token] for token in order]
 
     def starting_with(self, text: bytes) -> NDArray[np.intp]:
         """Ids of the tokens that begin with ``text``."""
         begin = bisect_left(self._sorted, text)
         # 0xff occurs in no UTF-8, so it sorts after whatever may follow.
         end = bisect_left(self._sorted, text + b"\xff" * 2, lo=begin)
-        return np.array(self._order[begin:end], np.intp)
+        return self._order[begin:end]
 
     def beginning(self, text: bytes) -> NDArray[np.intp]:
         """Ids of the tokens that ``text`` begins with, but is longer than."""

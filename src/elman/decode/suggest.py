@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from elman.decode.pieces import PieceTable
 from elman.decode.predictor import Predictor
 from elman.decode.reader import Reader
+from elman.decode.tree import Node
 from elman.decode.wholewords import WholeWords
 from elman.decode.wordbeam import BeamOptions, Suggestion, WordBeam
 from elman.encode.text import Vocabulary
@@ -12,6 +13,7 @@ from elman.encode.words import split_typed
 from elman.errors import UsageError
 
 MAX_SUGGESTIONS = 100
+MOST_NODES = 256  # that a tree keeps for the next letter; a node is a few kilobytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Suggester:
 
     def suggest(self, n: int = 3) -> Suggestions:
         """Return up to n completions and up to n words to come after the best of them."""
+        if self.reader.tree.grown > MOST_NODES:
+            self.reader.tree.prune()
         settled, begun = split_typed(self.reader.typed)
         if not begun.strip(" "):
             return Suggestions([], self.words(n))
@@ -83,10 +87,16 @@ class Suggester:
         if not 1 <= n <= MAX_SUGGESTIONS:
             raise UsageError("suggest", f"n must be from 1 to {MAX_SUGGESTIONS}, found {n}")
         settled, begun = split_typed(typed)
-        tree = self.reader.tree
-        node = tree.follow(self.reader.vocabulary.encode(settled).tolist())
+        node = self.reader.tree.follow(self.reader.vocabulary.encode(settled).tolist())
+        if (begun, n) not in node.notes:
+            node.notes[begun, n] = self._search(node, begun, n)
+        found: list[Suggestion] = node.notes[begun, n]
+        return list(found)
+
+    def _search(self, node: Node, begun: str, n: int) -> list[Suggestion]:
         if self._lexicon.whole:
             return self._lexicon.whole.search(node.log_probs, begun, n)
+        tree = self.reader.tree
         return WordBeam(tree, self._lexicon.pieces, begun, n, self._options).search(node)
 
 

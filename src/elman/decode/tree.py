@@ -1,6 +1,7 @@
 """The tree of what may come after a text: no series of tokens is read twice."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,11 @@ class Node:
     """A text after one more token.
 
     ``log_probs`` (V,) of the next token; ``state`` (one row) after the token, ``before`` it and
-    the ``token`` itself, from which the rest can be computed again.
+    the ``token`` itself, from which the rest can be computed again. ``notes`` are what searches
+    that begin here have found, for whoever asks again.
     """
 
-    __slots__ = ("before", "children", "log_probs", "state", "token")
+    __slots__ = ("before", "children", "log_probs", "notes", "state", "token")
 
     def __init__(
         self, before: State, token: int, log_probs: NDArray[np.float64], state: State
@@ -23,6 +25,7 @@ class Node:
         self.before, self.token = before, token
         self.log_probs, self.state = log_probs, state
         self.children: dict[int, Node] = {}
+        self.notes: dict[Hashable, Any] = {}
 
     def bare(self) -> "Node":
         """The same node without what grew from it."""
@@ -32,13 +35,15 @@ class Node:
 class Tree:
     """Grows from ``root``, a text that was read, along the tokens that are asked for.
 
-    ``start`` is the node of the empty text.
+    ``start`` is the node of the empty text. ``grown`` counts the nodes since :meth:`settle` or
+    :meth:`prune`.
     """
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self.start = self.read(predictor.start(), beginning(predictor.vocabulary))
         self.root = self.start.bare()
+        self.grown = 0
 
     def read(self, before: State, token: int) -> Node:
         """The node after ``token``, read in the state ``before``."""
@@ -52,15 +57,22 @@ class Tree:
             child = node.children.get(token)
             if child is None:
                 child = node.children[token] = self.read(node.state, token)
+                self.grown += 1
             node = child
         return node
 
     def settle(self, tokens: Iterable[int]) -> None:
-        """Move the root to the end of ``tokens`` and forget everything else."""
+        """Move the root to the end of ``tokens`` and forget what does not go on from there."""
         root = self.root
         for token in tokens:
             root = root.children.get(token) or self.read(root.state, token)
         self.root = root
+        self.grown = 0 if not root.children else self.grown
+
+    def prune(self) -> None:
+        """Forget all that grew from the root; its notes stay."""
+        self.root.children.clear()
+        self.grown = 0
 
     def extend(self, steps: Sequence[tuple[Node, int]]) -> list[Node]:
         """The children of nodes by tokens; what is not there yet is read in one batch."""
@@ -72,4 +84,5 @@ class Tree:
             for row, (node, token) in enumerate(missing):
                 state = self._predictor.select(after, np.array([row], np.intp))
                 node.children[token] = Node(node.state, token, log_probs[row], state)
+            self.grown += len(missing)
         return [node.children[token] for node, token in steps]

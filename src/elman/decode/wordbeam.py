@@ -7,6 +7,7 @@ probability is the sum over both. The ends are summed in one product with the ta
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +39,7 @@ class BeamOptions:
     slack: float = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class _Hypothesis:
+class _Hypothesis(NamedTuple):
     node: Node
     text: bytes
     shape: Shape
@@ -68,52 +68,55 @@ class WordBeam:
         while beam:
             weights = np.exp([each.node.log_probs for each in beam])  # (K, V), K hypotheses
             weights *= np.array([[each.probability] for each in beam])
-            self._finish(beam, weights)
-            beam = self._extend(beam, self._allowed(beam, weights))
+            shapes = [each.shape for each in beam]
+            self._finish(beam, np.einsum("kv,kv->k", weights, self._table.ends[shapes]))
+            beam = self._extend(beam, self._allowed(beam, weights, shapes))
         return self._best()
 
-    def _finish(self, beam: list[_Hypothesis], weights: NDArray[np.float64]) -> None:
-        """Give each word the mass of all tokens before which it ends."""
-        ends = self._table.ends[[hypothesis.shape for hypothesis in beam]]  # (K, V)
-        for hypothesis, mass in zip(beam, np.where(ends, weights, 0).sum(axis=1), strict=True):
-            self._add(hypothesis.text, hypothesis.word, float(mass))
+    def _finish(self, beam: list[_Hypothesis], masses: NDArray[np.float64]) -> None:
+        """Give each word the mass (K,) of all tokens before which it ends."""
+        for hypothesis, mass in zip(beam, masses.tolist(), strict=True):
+            self._add(hypothesis.text, hypothesis.word, mass)
 
     def _add(self, text: bytes, word: str, mass: float) -> None:
         if mass > 0 and text.startswith(self._begun) and word.startswith(self._word):
             self._found[word] += mass
 
     def _allowed(
-        self, beam: list[_Hypothesis], weights: NDArray[np.float64]
+        self, beam: list[_Hypothesis], weights: NDArray[np.float64], shapes: list[Shape]
     ) -> NDArray[np.float64]:
         """Leave the mass of the tokens that carry a word on and agree with what is typed."""
-        allowed = self._table.goes_on[[hypothesis.shape for hypothesis in beam]]  # (K, V)
+        left = weights * self._table.goes_on[shapes]  # (K, V)
         for row, hypothesis in enumerate(beam):
             rest = self._begun[len(hypothesis.text) :]
             if rest:
                 covering = self._table.starting_with(rest)
                 self._mass += float(weights[row, covering].sum())
-                allowed[row] = False
-                allowed[row, covering] = True
-                allowed[row, self._table.beginning(rest)] = True
-        return np.where(allowed, weights, 0)
+                left[row] = 0
+                for kept in (covering, self._table.beginning(rest)):
+                    left[row, kept] = weights[row, kept]
+        return left
 
     def _extend(self, beam: list[_Hypothesis], weights: NDArray[np.float64]) -> list[_Hypothesis]:
         """Follow the heaviest extensions."""
         flat = weights.reshape(-1)
-        width = min(self._options.width, flat.size)
-        heaviest = np.argpartition(flat, -width)[-width:]
-        threshold = self._options.slack * self._nth_best()
+        heaviest = np.flatnonzero(flat > self._options.slack * self._nth_best())
+        if heaviest.size > self._options.width:
+            best = np.argpartition(flat[heaviest], -self._options.width)
+            heaviest = heaviest[best[-self._options.width :]]
+        longest = len(self._word) + self._options.longest
+        pieces, tokens = self._table.pieces, weights.shape[1]
         steps: list[tuple[Node, int]] = []
         kept: list[tuple[bytes, Shape, str, float]] = []
-        for index in heaviest[flat[heaviest] > threshold]:
-            row, token = divmod(int(index), weights.shape[1])
-            text = beam[row].text + self._table.pieces[token]
+        for index, mass in zip(heaviest.tolist(), flat[heaviest].tolist(), strict=True):
+            row, token = divmod(index, tokens)
+            text = beam[row].text + pieces[token]
             shape, word = shape_of(text)
             if shape is Shape.CLOSED:
-                self._add(text, word, float(flat[index]))
-            elif shape is not Shape.WRONG and len(word) <= len(self._word) + self._options.longest:
+                self._add(text, word, mass)
+            elif shape is not Shape.WRONG and len(word) <= longest:
                 steps.append((beam[row].node, token))
-                kept.append((text, shape, word, float(flat[index])))
+                kept.append((text, shape, word, mass))
         nodes = self._tree.extend(steps)
         return [_Hypothesis(node, *each) for node, each in zip(nodes, kept, strict=True)]
 

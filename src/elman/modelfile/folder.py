@@ -7,17 +7,17 @@ folder that was written can be read. A folder from elsewhere is treated as hosti
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import safetensors
 from numpy.typing import NDArray
-from safetensors.numpy import save as serialise
 
 from elman.errors import ModelError, UsageError
+from elman.modelfile.narrow import Narrow
+from elman.modelfile.tensors import Tensors, pack, parse
 from elman.storage import parse_json, previous, read_file, shown, storage, write_folder
 
 VERSION = 1
@@ -28,37 +28,17 @@ CONFIG, TENSORS, TOKENIZER, README = (
     "README.md",
 )
 LIMITS = {CONFIG: 1 << 20, TENSORS: 8 << 30, TOKENIZER: 64 << 20, README: 1 << 20}  # bytes
-HEADER_LIMIT = 1 << 20  # bytes of JSON at the start of model.safetensors
-MOST_DIMENSIONS = 8
-DTYPES: dict[str, np.dtype[Any]] = {
-    "F64": np.dtype("<f8"),
-    "F32": np.dtype("<f4"),
-    "F16": np.dtype("<f2"),
-}
 
 _TASK = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_NAME = re.compile(r"(?=.{1,200}\Z)\w+(\.\w+)*", re.ASCII)
-
-Tensors = dict[str, NDArray[Any]]
-
-# The library declares no types here.
-_deserialise: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
-
-
-class Shaped(Protocol):
-    """Anything with a shape: a NumPy array or a PyTorch tensor."""
-
-    @property
-    def shape(self) -> Sequence[int]:
-        """The size along each dimension."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
     """The content of a model folder.
 
-    ``tensors`` are float64, float32 or float16 arrays by parameter name, ``tokenizer`` is ``None``
-    where the folder has none, ``readme`` is empty where it has none.
+    ``tensors`` are float64, float32 or float16 arrays, or :class:`~elman.modelfile.narrow.Narrow`
+    ones, by parameter name; ``tokenizer`` is ``None`` where the folder has none, ``readme`` is
+    empty where it has none.
     """
 
     task: str
@@ -66,6 +46,22 @@ class ModelFolder:
     tensors: Tensors
     tokenizer: dict[str, Any] | None
     readme: str
+
+    @property
+    def weights(self) -> str:
+        """How the folder keeps its weights: ``float64`` where all are, and no narrower."""
+        narrow = {each.weights for each in self.tensors.values() if isinstance(each, Narrow)}
+        if narrow:
+            return "int8" if "int8" in narrow else "bfloat16"
+        types = {each.dtype for each in self.tensors.values() if not isinstance(each, Narrow)}
+        return "float64" if types == {np.dtype("float64")} else "float32"
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Every tensor as an array; narrow ones take four or two times their room."""
+        return {
+            name: each.widen() if isinstance(each, Narrow) else each
+            for name, each in self.tensors.items()
+        }
 
 
 def write(
@@ -76,8 +72,12 @@ def write(
     tensors: Mapping[str, NDArray[Any]],
     tokenizer: dict[str, Any] | None,
     readme: str,
+    weights: str = "float32",
 ) -> None:
     """Write a model folder, atomically: at any moment there is the old one or the new one.
+
+    ``weights``: ``"bfloat16"`` or ``"int8"`` rounds the matrices of weights, but no embedding and
+    no bias; otherwise each tensor keeps its type.
 
     Raises :class:`~elman.errors.ModelError` when the model breaks a rule of the format (a weight
     that is not finite, say), :class:`~elman.errors.UsageError` when ``folder`` holds anything but
@@ -85,13 +85,10 @@ def write(
     """
     folder = Path(os.path.realpath(folder))
     _check_task(task)
-    for name, array in tensors.items():
-        _check_tensor(name, _code(array.dtype), array.shape)
-        _check_finite(name, array)
     config = {"format": "elman", "version": VERSION, "task": task, "spec": spec}
     files = {
         CONFIG: _dump(CONFIG, config),
-        TENSORS: serialise({name: np.asarray(array, order="C") for name, array in tensors.items()}),
+        TENSORS: pack(tensors, weights),
         README: readme.encode(),
     }
     if tokenizer is not None:
@@ -120,33 +117,15 @@ def read(folder: str | Path) -> ModelFolder:
                 "model", f"{shown(folder)} must be a model folder, {found}; check the path"
             )
         task, spec = _read_config(folder)
-        tensors = _parse_tensors(folder / TENSORS, _read_bytes(folder, TENSORS))
+        try:
+            tensors = parse(_read_bytes(folder, TENSORS))
+        except ValueError as error:
+            where = shown(folder / TENSORS)
+            raise ModelError("model", f"{where}: {shown(error)}; copy the model again") from None
         tokenizer = None
         if os.path.lexists(folder / TOKENIZER):
             tokenizer = _read_object(folder, TOKENIZER)
         return ModelFolder(task, spec, tensors, tokenizer, _read_readme(folder))
-
-
-def check_tensors(found: Mapping[str, Shaped], expected: Mapping[str, Sequence[int]]) -> None:
-    """Raise :class:`~elman.errors.ModelError` unless names and shapes are those ``expected``.
-
-    The message names the first tensor that is missing, mis-shaped or not expected.
-    """
-    for name, shape in expected.items():
-        if name not in found:
-            raise ModelError("model", f"tensor {name} {tuple(shape)} is missing; {_OTHER_SPEC}")
-        if tuple(found[name].shape) != tuple(shape):
-            raise ModelError(
-                "model",
-                f"tensor {name} must have shape {tuple(shape)}, "
-                f"found {tuple(found[name].shape)}; {_OTHER_SPEC}",
-            )
-    for name in found:
-        if name not in expected:
-            raise ModelError("model", f"tensor {shown(name)} is not expected; {_OTHER_SPEC}")
-
-
-_OTHER_SPEC = "the weights belong to another spec than the one in config.json"
 
 
 def _dump(name: str, value: dict[str, Any]) -> bytes:
@@ -176,31 +155,6 @@ def _check_task(task: object) -> None:
         raise ModelError(
             "model", f"task must be a name in small letters, found {shown(repr(task), 80)}"
         )
-
-
-def _check_tensor(name: str, dtype: str, shape: Sequence[int]) -> None:
-    """``dtype`` is a key of ``DTYPES``, or anything else when the format does not have it."""
-    rules = (
-        (_NAME.fullmatch(name), "must have a name of words joined by dots", "this one"),
-        (dtype in DTYPES, f"must be one of {', '.join(DTYPES)}", dtype),
-        (0 not in shape, "must not be empty", f"shape {tuple(shape)}"),
-        (len(shape) <= MOST_DIMENSIONS, f"must have at most {MOST_DIMENSIONS} axes", len(shape)),
-    )
-    for holds, rule, found in rules:
-        if not holds:
-            message = f"tensor {shown(repr(name), 80)} {rule}, found {shown(found, 80)}"
-            raise ModelError("model", message)
-
-
-def _check_finite(name: str, array: NDArray[Any]) -> None:
-    if not np.isfinite(array).all():
-        raise ModelError("model", f"tensor {name} must be finite, found NaN or infinity")
-
-
-def _code(dtype: np.dtype[Any]) -> str:
-    """The format's name of a NumPy type, or NumPy's own where the format has none."""
-    little = dtype.newbyteorder("<")
-    return next((code for code, held in DTYPES.items() if held == little), dtype.name)
 
 
 def _read_config(folder: Path) -> tuple[str, dict[str, Any]]:
@@ -266,23 +220,3 @@ def _read_readme(folder: Path) -> str:
         return _read_bytes(folder, README).decode()
     except UnicodeError:
         raise ModelError("model", f"{shown(folder / README)} is not Unicode text") from None
-
-
-def _parse_tensors(path: Path, data: bytes) -> Tensors:
-    try:
-        size = int.from_bytes(data[:8], "little")
-        if size > HEADER_LIMIT:
-            raise ValueError(f"the header holds {size} bytes, at most {HEADER_LIMIT} are accepted")
-        parse_json(data[8 : 8 + size])  # The library would let the last of two equal keys win.
-        entries = _deserialise(data)
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise ModelError("model", f"{shown(path)}: {shown(error)}; copy the model again") from None
-    return {name: _parse_tensor(name, entry) for name, entry in entries}
-
-
-def _parse_tensor(name: str, entry: dict[str, Any]) -> NDArray[Any]:
-    dtype, shape = entry["dtype"], entry["shape"]
-    _check_tensor(name, dtype, shape)
-    array = np.frombuffer(entry["data"], DTYPES[dtype]).reshape(shape)
-    _check_finite(name, array)
-    return array

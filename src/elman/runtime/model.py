@@ -5,10 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from elman.decode.suggest import Lexicon
 from elman.encode.text import Vocabulary, from_json
 from elman.errors import ModelError, UsageError, check_choice
 from elman.modelfile import ModelFolder, check_tensors, read
+from elman.modelfile.narrow import Narrow
 from elman.modelfile.text import TASK as TEXT
 from elman.modelfile.text import TextModelSpec
 from elman.runtime.batch import Batcher
@@ -31,6 +34,11 @@ class Model:
         self.task, self.spec, self.fingerprint = task, spec, fingerprint
         self._plan, self._stack = plan, pack(plan)
         self.rows = Rows(plan, self._stack)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of inputs, outputs and states."""
+        return self._plan.dtype
 
     @property
     def weights(self) -> str:
@@ -106,8 +114,8 @@ def _text(held: ModelFolder, weights: str | None) -> TextModel:
         plan = make_plan(
             "load model",
             spec.cell,
-            held.tensors,
-            weights=weights or _kept(held),
+            held.arrays(),
+            weights=weights or held.weights,
             zoneout=spec.zoneout,
             tie=spec.tie,
             layer_norm=spec.layer_norm,
@@ -117,15 +125,13 @@ def _text(held: ModelFolder, weights: str | None) -> TextModel:
     return TextModel(spec, plan, _fingerprint(held, plan.weights), vocabulary)
 
 
-def _kept(held: ModelFolder) -> str:
-    """The format in which the tensors stand in the folder."""
-    return "float64" if all(a.dtype == "float64" for a in held.tensors.values()) else "float32"
-
-
 def _fingerprint(held: ModelFolder, weights: str) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     digest.update(repr((held.task, held.spec, held.tokenizer, weights)).encode())
     for name, array in sorted(held.tensors.items()):
-        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
-        digest.update(array.data)
+        parts = (array,) if not isinstance(array, Narrow) else (array.codes, array.scale)
+        for part in parts:
+            if part is not None:
+                digest.update(f"{name} {part.dtype} {part.shape} ".encode())
+                digest.update(part.data)
     return digest.digest()

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.modelfile.narrow import int8
+
 Array = NDArray[Any]
 
 
@@ -35,10 +37,3 @@ def bfloat16(weight: Array) -> Array:
     paired = (sign | (size + 0x8000 - below)) & 0xFFFF0000 | below
     upper[:, 1::2] = np.where(below == 0, upper[:, 1::2], paired)
     return upper.astype(np.uint32).view(np.float32)
-
-
-def int8(weight: Array) -> tuple[Array, Array]:
-    """Codes from -127 to 127, and the step of each row ``(rows, 1)``: weight = code * step."""
-    step = np.abs(weight).max(axis=1, keepdims=True) / np.float32(127)
-    codes = np.rint(weight / np.where(step > 0, step, 1)).astype(np.int8)
-    return codes, step.astype(np.float32)

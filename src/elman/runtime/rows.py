@@ -73,12 +73,14 @@ class Rows:
 
         Raises :class:`~elman.errors.UsageError` where they do not fit.
         """
-        self.check(states, x)
         states, rows = np.ascontiguousarray(states), len(x)
         y = np.empty((rows, self.plan.output_size), self.plan.dtype)
         after = np.empty_like(states)
         with self._lock:
             for first in range(0, rows, MOST):
                 some = slice(first, first + MOST)
-                self._engine.advance(x[some], states[some], y[some], after[some])
+                try:
+                    self._engine.advance(x[some], states[some], y[some], after[some])
+                except ValueError as error:
+                    raise UsageError("advance", str(error)) from None
         return y, after

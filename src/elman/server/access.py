@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from elman.errors import UsageError
-from elman.server.refusal import Refusal
+from elman.server.refusal import RefusedError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPEN = ("/healthz",)  # needs no token
@@ -48,7 +48,7 @@ class Access:
         return f"?token={self._once}" if self._required else ""
 
     def check(self, scope: Scope) -> None:
-        """Raise :class:`Refusal` unless the request may go on."""
+        """Raise :class:`RefusedError` unless the request may go on."""
         asked = HTTPConnection(scope)
         host = self._check_host(asked)
         origin = self._check_origin(asked, host)
@@ -63,7 +63,7 @@ class Access:
             return None
         self._check_host(asked)
         if self._once is None or not _same(given, self._once):
-            raise Refusal(
+            raise RefusedError(
                 401, "access", "the token of an address works once; restart the server for another"
             )
         self._once = None
@@ -75,7 +75,7 @@ class Access:
         given = asked.headers.getlist("host")
         host = given[0].lower() if len(given) == 1 else ""
         if _name(host) not in self._hosts:
-            raise Refusal(
+            raise RefusedError(
                 403, "access", "Host must be a name of this server; see elman serve --allowed-host"
             )
         return host
@@ -88,7 +88,7 @@ class Access:
         scheme, _, place = given[0].lower().partition("://")
         port = _DEFAULT_PORTS.get(scheme)
         if len(given) > 1 or not port or place.removesuffix(port) != host.removesuffix(port):
-            raise Refusal(403, "access", "Origin must be this server's own; open its page itself")
+            raise RefusedError(403, "access", "Origin must be this server's; open its page itself")
         return True
 
     def _check_token(self, asked: HTTPConnection, scope: Scope, origin: bool) -> None:
@@ -101,9 +101,9 @@ class Access:
             # Browsers name the origin of whatever changes something, or opens a WebSocket.
             if origin or scope.get("method") in ("GET", "HEAD"):
                 return
-            raise Refusal(403, "access", "Origin must come with a cookie, found none")
-        raise Refusal(
-            401, "access", "a token is needed: open the address that elman serve printed"
+            raise RefusedError(403, "access", "Origin must come with a cookie, found none")
+        raise RefusedError(
+            401, "access", "a token must be given; open the address that elman serve printed"
         )
 
 

@@ -15,7 +15,7 @@ from elman.runtime import TextStream
 from elman.server import schema
 from elman.server.metrics import CONTENT_TYPE
 from elman.server.openapi import document
-from elman.server.refusal import Refusal, compact
+from elman.server.refusal import RefusedError, compact
 from elman.server.service import Served, Service
 from elman.server.session import slices
 
@@ -83,14 +83,13 @@ class _Events(StreamingResponse):
             async for text in self._service.workers.run(job):
                 if text:
                     characters += len(text)
+                    self._service.metrics.characters.labels("written").inc(len(text))
                     yield _event("text", {"text": text})
                 if self._service.draining:
-                    raise Refusal(503, "generate", "the server is stopping; try again soon")
+                    raise RefusedError(503, "generate", "the server is stopping; try again soon")
             yield _event("done", {"characters": characters})
         except ElmanError as error:
             yield _event("error", {"error": str(error)})
-        finally:
-            self._service.metrics.characters.labels("written").inc(characters)
 
 
 def _event(name: str, data: dict[str, Any]) -> str:
@@ -127,7 +126,7 @@ async def _asked(request: Request, operation: str, fields: schema.Fields) -> dic
     """The body, checked. A page of another site cannot say application/json unasked."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise Refusal(415, operation, "Content-Type must be application/json")
+        raise RefusedError(415, operation, "Content-Type must be application/json")
     body = await request.body()
     return schema.check(operation, fields, schema.parse(operation, body))
 

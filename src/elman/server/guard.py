@@ -1,4 +1,4 @@
-"""What stands before every request: access, bounds, headers, and the log, which nothing typed enters."""
+"""What stands before every request: access, bounds, headers, and a log without what is typed."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from elman.errors import ElmanError
 from elman.server.access import Access
 from elman.server.limits import MAX_BODY, PATIENCE, RECEIVE_RATE, Bucket
 from elman.server.metrics import Metrics
-from elman.server.refusal import Refusal, answer
+from elman.server.refusal import RefusedError, answer
 
 log = logging.getLogger("elman.server")
 
@@ -70,7 +70,7 @@ class Guard:
             _record(scope, reply.status, time.monotonic() - begun)
 
     def _admit(self, scope: Scope) -> Response | None:
-        """An answer at once, or None: go on. Raises :class:`Refusal`."""
+        """An answer at once, or None: go on. Raises :class:`RefusedError`."""
         if scope["type"] == "http" and (response := self._access.exchange(scope)):
             return response
         self._access.check(scope)
@@ -84,7 +84,7 @@ class Guard:
             self._buckets.clear()
         bucket = self._buckets.setdefault(address, Bucket(self._rate, now))
         if bucket.take(now):
-            raise Refusal(
+            raise RefusedError(
                 429, "access", f"at most {self._rate} requests a second are served; ask slower"
             )
 
@@ -138,8 +138,8 @@ class _Body:
         return message
 
 
-_TOO_LARGE = Refusal(413, "request", f"a body must have at most {MAX_BODY:,} bytes; send less")
-_TOO_SLOW = Refusal(408, "request", "a body must come at once; send it in one piece")
+_TOO_LARGE = RefusedError(413, "request", f"a body must have at most {MAX_BODY:,} bytes; send less")
+_TOO_SLOW = RefusedError(408, "request", "a body must come at once; send it in one piece")
 
 
 async def _refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,7 +155,7 @@ async def _refuse(error: Exception, scope: Scope, receive: Receive, send: Send) 
 
 
 def _response(error: Exception) -> Response:
-    if isinstance(error, Refusal):
+    if isinstance(error, RefusedError):
         return answer(error.status, str(error))
     if isinstance(error, ElmanError):
         return answer(400, str(error))
@@ -170,7 +170,7 @@ def _response(error: Exception) -> Response:
 def _reason(error: Exception) -> str:
     if isinstance(error, HTTPException):
         return str(error.status_code)
-    return str(error.status) if isinstance(error, Refusal) else type(error).__name__
+    return str(error.status) if isinstance(error, RefusedError) else type(error).__name__
 
 
 def _record(scope: Scope, status: int, seconds: float) -> None:

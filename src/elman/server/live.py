@@ -17,7 +17,7 @@ from elman.errors import DataError, ElmanError, StorageError
 from elman.server import schema
 from elman.server.limits import PATIENCE, Bucket
 from elman.server.record import Record
-from elman.server.refusal import Closing, Refusal, compact
+from elman.server.refusal import ClosedError, RefusedError, compact
 from elman.server.service import Service
 from elman.server.session import Message, Session
 
@@ -33,16 +33,16 @@ async def live(socket: WebSocket) -> None:
     try:
         with service.session():
             await Conversation(socket, service).run()
-    except Refusal as refusal:
-        code = Closing.LATER if refusal.status == 503 else Closing.REFUSED
-        await _close(socket, Closing(code, str(refusal)))
+    except RefusedError as refusal:
+        code = ClosedError.LATER if refusal.status == 503 else ClosedError.REFUSED
+        await _close(socket, ClosedError(code, str(refusal)))
     except StorageError as error:
-        code = Closing.LATER
-        await _close(socket, Closing(code, str(error)))
+        code = ClosedError.LATER
+        await _close(socket, ClosedError(code, str(error)))
     except ElmanError as error:
-        code = Closing.REFUSED
-        await _close(socket, Closing(code, str(error)))
-    except Closing as closing:
+        code = ClosedError.REFUSED
+        await _close(socket, ClosedError(code, str(error)))
+    except ClosedError as closing:
         code = closing.code
         await _close(socket, closing)
     except WebSocketDisconnect as gone:
@@ -51,7 +51,7 @@ async def live(socket: WebSocket) -> None:
         service.metrics.closed.labels(str(code)).inc()
 
 
-async def _close(socket: WebSocket, closing: Closing) -> None:
+async def _close(socket: WebSocket, closing: ClosedError) -> None:
     try:
         if closing.line:
             await socket.send_text(compact({"type": "error", "error": closing.line}))
@@ -145,7 +145,7 @@ class Conversation:
             [(kind, members, _), *rest] = await self._inbox.take(PATIENCE)
         except TimeoutError:
             line = "[session] the first message must come at once, found none"
-            raise Closing(Closing.REFUSED, line) from None
+            raise ClosedError(ClosedError.REFUSED, line) from None
         if kind != "start":
             raise DataError("session", f"the first message must be start, found {kind}")
         how = "new"
@@ -177,7 +177,7 @@ class Conversation:
     def _take_over(self) -> None:
         """Somebody has opened the session elsewhere: the newest socket has it."""
         line = "[session] the session goes on in another window"
-        self._inbox.end(Closing(Closing.TAKEN, line), at_once=True)
+        self._inbox.end(ClosedError(ClosedError.TAKEN, line), at_once=True)
 
     async def _next(self) -> list[Received]:
         """What has come; while nothing comes, the hidden states that the client lacks."""
@@ -187,13 +187,13 @@ class Conversation:
                     await self._send(message)
         limits = self._service.limits
         left = self._session.began + limits.lifetime - time.time()
-        code = Closing.IDLE if limits.idle <= left else Closing.OLD
+        code = ClosedError.IDLE if limits.idle <= left else ClosedError.OLD
         try:
             return await self._inbox.take(max(0.0, min(limits.idle, left)))
         except TimeoutError:
             await self._service.store.remove(self._id, self._owner)
-            line = "rests, as nothing came" if code == Closing.IDLE else "has lived its time"
-            raise Closing(code, f"[session] the session {line}; begin another") from None
+            line = "rests, as nothing came" if code == ClosedError.IDLE else "has lived its time"
+            raise ClosedError(code, f"[session] the session {line}; begin another") from None
 
     async def _answer(self, received: list[Received]) -> None:
         answers: list[Message] = []
@@ -209,7 +209,7 @@ class Conversation:
         ended = any(kind == "end" for kind, _, _ in received)
         if ended:
             await self._service.store.remove(self._id, self._owner)
-            raise Closing(Closing.ENDED)
+            raise ClosedError(ClosedError.ENDED)
 
     def _work(self, received: list[Received]) -> Iterator[Message | None]:
         """All messages, then suggestions for the newest edit; None is a turn's end."""
@@ -241,7 +241,7 @@ class Conversation:
     async def _keep(self) -> None:
         record = self._session.record()
         if not await self._service.store.save(self._id, self._owner, record):
-            raise Closing(Closing.TAKEN, "[session] the session goes on in another window")
+            raise ClosedError(ClosedError.TAKEN, "[session] the session goes on in another window")
 
     async def _send(self, message: Message) -> None:
         try:

@@ -27,7 +27,7 @@ class Metrics:
         )  # fmt: skip
         self.edits = Counter("elman_edits", "Edits read", registry=registry)
         self.skipped = Counter(
-            "elman_edits_skipped", "Edits overtaken by a newer one, without suggestions of their own",
+            "elman_edits_skipped", "Edits that a newer one overtook, without suggestions",
             registry=registry,
         )  # fmt: skip
         self.characters = Counter(

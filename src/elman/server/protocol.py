@@ -186,8 +186,16 @@ class Live(WebSocketsSansIOProtocol):
         if self._fragments > MAX_FRAGMENTS:
             self.transport.abort()
 
+    def keepalive_timeout(self) -> None:
+        """No pong came; but one that lies behind a backlog is not missing."""
+        if self.read_paused:
+            self.pong_timer = self.pending_ping_payload = None
+            self.schedule_ping()
+        else:
+            super().keepalive_timeout()
+
     def pause_writing(self) -> None:
-        """Something waits to be sent, pongs too: no more is read meanwhile."""
+        """Something waits to be sent."""
         super().pause_writing()
         self._outflow.pause()
 

@@ -3,6 +3,7 @@
 import json
 from array import array
 from dataclasses import dataclass
+from math import isfinite
 from typing import Protocol
 
 from elman.errors import DataError
@@ -50,11 +51,12 @@ class Record:
             head = check("session", _HEAD, json.loads(fields[b"head"]))
             text, nats = fields[b"text"].decode(), array("d")
             nats.frombytes(fields[b"nats"])
+            state = fields[b"state"]
         except (KeyError, ValueError) as error:
             raise _damaged() from error
-        if len(text) != len(nats) or len(text) > MAX_TEXT:
+        if len(text) != len(nats) or len(text) > MAX_TEXT or not all(map(isfinite, nats)):
             raise _damaged()
-        return cls(text=text, nats=tuple(nats), state=fields[b"state"], **head)
+        return cls(text=text, nats=tuple(nats), state=state, **head)
 
 
 def _damaged() -> DataError:
@@ -62,7 +64,7 @@ def _damaged() -> DataError:
 
 
 class Store(Protocol):
-    """Keeps records by the session's id. One socket at a time owns a session: the last that took it."""
+    """Keeps records by the session's id. A session has one owner: the last socket that took it."""
 
     async def take(self, session: str, owner: str) -> Record | None:
         """Make ``owner`` the owner and return the record; None where there is none."""
@@ -84,7 +86,7 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """Records in this process, each for ``idle`` seconds after it was last kept, ``most`` in all."""
+    """Records in this process, ``most`` in all, for ``idle`` seconds after the last change."""
 
     def __init__(self, idle: float, most: int, clock: "Clock") -> None:
         self._idle, self._most, self._clock = idle, most, clock

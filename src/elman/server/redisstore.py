@@ -1,6 +1,9 @@
 """Sessions in Redis, so that any server continues any session and a restart loses nothing."""
 
+from typing import Any
+
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from elman.errors import StorageError, UsageError
@@ -30,7 +33,7 @@ if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] then redis.call('DEL', KEYS[1
 
 
 class RedisStore:
-    """Records as hashes, ``elman:session:ID``, that expire ``idle`` seconds after the last change."""
+    """Hashes ``elman:session:ID`` that expire ``idle`` seconds after the last change."""
 
     def __init__(self, url: str, idle: int) -> None:
         try:
@@ -38,7 +41,9 @@ class RedisStore:
                 url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS, max_connections=64
             )
         except ValueError as error:
-            raise UsageError("serve", f"--state must be an address of Redis: {shown(error)}") from None
+            raise UsageError(
+                "serve", f"--state must be an address of Redis: {shown(error)}"
+            ) from None
         self._idle = idle
         self._take = self._redis.register_script(TAKE)
         self._save = self._redis.register_script(SAVE)
@@ -72,7 +77,7 @@ class RedisStore:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def _run(self, script, session, arguments):  # type: ignore[no-untyped-def]
+    async def _run(self, script: AsyncScript, session: str, arguments: list[Any]) -> Any:
         try:
             return await script(keys=[PREFIX + session], args=arguments)
         except (RedisError, OSError) as error:

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from elman.errors import ElmanError
 
 
-class Refusal(ElmanError):
+class RefusedError(ElmanError):
     """A request that is answered with ``status`` and the line."""
 
     def __init__(self, status: int, operation: str, message: str) -> None:
@@ -15,7 +15,7 @@ class Refusal(ElmanError):
         self.status = status
 
 
-class Closing(Exception):
+class ClosedError(Exception):
     """A session's end: close ``code``, and the line that is sent before it, if any."""
 
     ENDED, REFUSED, LATER = 1000, 1008, 1013

@@ -47,12 +47,11 @@ def serve(
     """
     metrics = Metrics()
     served = {name: _load(name, folder) for name, folder in folders}
+    store = _store(state, limits)
     held = _listen(host, port)
     port = held.getsockname()[1]
     access = Access(hosts, port, token, required)
-    service = Service(
-        served, limits, _store(state, limits), Workers(limits.threads, metrics), metrics
-    )
+    service = Service(served, limits, store, Workers(limits.threads, metrics), metrics)
     _log()
     sys.setswitchinterval(SWITCH)
     config = uvicorn.Config(
@@ -70,25 +69,31 @@ def serve(
         timeout_graceful_shutdown=DRAIN,
     )
     address = f"http://{_shown(host)}:{port}/"
-    say(f"Serving {', '.join(served)} at {address}")
-    say(f"Open {address}{access.query}" + (" (works once)" if required else ""))
+
+    def announce() -> None:
+        say(f"Serving {', '.join(served)} at {address}")
+        say(f"Open {address}{access.query}" + (" (works once)" if required else ""))
+
     try:
-        asyncio.run(_Server(config, service).serve([held]))
+        asyncio.run(_Server(config, service, announce).serve([held]))
     finally:
         held.close()
 
 
 class _Server(uvicorn.Server):
-    """Tells the service that it stops, before connections are asked to end."""
+    """Says when it listens; tells the service that it stops before connections are to end."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: Service, announce: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._announce = service, announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if not await self._service.store.ready():
             raise StorageError("serve", "--state must be a Redis that answers; start it first")
         await super().startup(sockets)
+        self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._service.draining = True

@@ -33,7 +33,8 @@ class Field:
         size, unit = (len(value), " characters") if self.kind == "string" else (value, "")
         if self.low <= size <= self.high:
             return ""
-        found = f"{size:,}" if isinstance(size, int) and abs(size) < 10**15 else f"{size:.6g}"
+        small = isinstance(size, float) or abs(size) < 10**15
+        found = f"{size:,}" if small else f"a number of {len(str(size))} digits"
         return f"must have from {self.low:,} to {self.high:,}{unit}, found {found}"
 
     def schema(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from elman.runtime import Batcher, TextModel
 from elman.server.limits import MAX_LATE, Limits
 from elman.server.metrics import Metrics
 from elman.server.record import Store
-from elman.server.refusal import Refusal
+from elman.server.refusal import RefusedError
 from elman.server.workers import Workers
 
 
@@ -50,16 +50,16 @@ class Service:
     live: dict[str, Callable[[], None]] = field(default_factory=dict)  # id -> end its socket
 
     def model(self, name: str | None) -> Served:
-        """The model of that name, or the first. Raises :class:`Refusal` if there is none."""
+        """The model of that name, or the first. Raises :class:`RefusedError` if there is none."""
         if name is None:
             return next(iter(self.models.values()))
         if name not in self.models:
-            raise Refusal(404, "model", f"model must be one of {', '.join(self.models)}")
+            raise RefusedError(404, "model", f"model must be one of {', '.join(self.models)}")
         return self.models[name]
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """A place for a session. Raises :class:`Refusal` if there is none."""
+        """A place for a session. Raises :class:`RefusedError` if there is none."""
         self._admit("sessions", self.sessions, self.limits.sessions)
         self.sessions += 1
         self.metrics.sessions.inc()
@@ -71,7 +71,7 @@ class Service:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """A place for a request. Raises :class:`Refusal` if there is none."""
+        """A place for a request. Raises :class:`RefusedError` if there is none."""
         self._admit("requests", self.requests, self.limits.requests)
         self.requests += 1
         try:
@@ -82,8 +82,9 @@ class Service:
     def _admit(self, what: str, found: int, most: int) -> None:
         """Better nobody new than everybody slow."""
         if self.draining:
-            raise Refusal(503, "serve", "the server is stopping; try again soon")
+            raise RefusedError(503, "serve", "the server is stopping; try again soon")
         if found >= most:
-            raise Refusal(503, "serve", f"at most {most} {what} are served at a time; try later")
+            rule = f"at most {most} {what} are served at a time; try later"
+            raise RefusedError(503, "serve", rule)
         if self.workers.late > MAX_LATE:
-            raise Refusal(503, "serve", "all threads are busy; try again soon")
+            raise RefusedError(503, "serve", "all threads are busy; try again soon")

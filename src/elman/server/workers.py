@@ -41,9 +41,7 @@ class Workers:
     async def call(self, function: Callable[[], T]) -> T:
         """What ``function`` returns, computed by some thread."""
         self._waiting.append(time.monotonic())
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, self._turn, function
-        )
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._turn, function)
 
     def _turn(self, function: Callable[[], T]) -> T:
         self._metrics.waited.observe(time.monotonic() - self._waiting.popleft())

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from elman.errors import DataError, StorageError
-from elman.tasks.text.data import Lanes, load_tokens, save_tokens
+from elman.tasks.text.data import Lanes
+from elman.tasks.text.tokens import load_tokens, save_tokens
 
 
 @pytest.mark.parametrize(

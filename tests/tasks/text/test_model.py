@@ -8,7 +8,7 @@ from elman.errors import DataError, ModelError, UsageError
 from elman.modelfile.text import TextModelSpec
 from elman.reference import Linear, build, cross_entropy, forward
 from elman.tasks.text.model import TextModel, TorchPredictor
-from elman.tasks.text.score import nats, score
+from elman.tasks.text.score import nats
 
 CASES = {
     "lstm": {},
@@ -71,20 +71,8 @@ def test_predictor_steps_as_the_whole(model, text, vocabulary):
         np.testing.assert_allclose(found[row], expected, atol=1e-10)
 
 
-def test_score_counts_characters_words_and_unknowns(make_model, vocabulary):
-    model = make_model()
-    text = "ab é.cd\nab"
-    result = score(model, vocabulary, text)
-    assert (result.characters, result.tokens, result.unknown, result.words) == (9, 9, 1, 4)
-    total, _ = nats(model, vocabulary.encode(text))
-    assert result.nats_per_character == pytest.approx(total / 9)
-    assert result.bits_per_character == pytest.approx(total / 9 / np.log(2))
-    assert result.perplexity == pytest.approx(np.exp(total / 9))
-    assert result.word_perplexity == pytest.approx(np.exp(total / 4))
-
-
 def test_long_texts_are_cut_into_lanes_that_start_afresh(make_model, vocabulary, monkeypatch):
-    from elman.tasks.text import score as module
+    from elman.runtime import score as module
 
     monkeypatch.setattr(module, "LANE", 10)
     model = make_model()

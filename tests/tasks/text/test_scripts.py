@@ -12,9 +12,9 @@ from rich.console import Console
 from elman.decode.sample import generate
 from elman.decode.suggest import suggest
 from elman.modelfile.text import TextModelSpec
+from elman.runtime import load
 from elman.tasks.text import corpus
 from elman.tasks.text.config import DataConfig
-from elman.tasks.text.load import load
 from elman.tasks.text.prepare import Corpus, tokens_of
 from elman.tasks.text.task import TextTask
 from elman.train.config import TrainingConfig
@@ -39,7 +39,7 @@ def learn(text, level, folder):
     trainer = Trainer(task, TrainingConfig(epochs=1, warmup=5), RunFolder(folder))
     with Progress(Console(file=io.StringIO()), total=1, epochs=1) as progress:
         trainer.train(progress)
-    return load(folder / "best")
+    return load(folder / "best").predictor()
 
 
 @pytest.mark.skipif(not FILES, reason="needs the texts in $ELMAN_DATA/text/unicode_*, found none")

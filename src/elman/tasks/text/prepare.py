@@ -14,7 +14,7 @@ from elman.errors import DataError
 from elman.storage import read_file, storage, write_file
 from elman.tasks.text import corpus
 from elman.tasks.text.config import SIZED, DataConfig
-from elman.tasks.text.data import load_tokens, save_tokens
+from elman.tasks.text.tokens import load_tokens, save_tokens
 
 MAX_TOKENIZER = 64 << 20
 
