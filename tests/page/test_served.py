@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from server.conftest import Server, alone, write_model
+from server.serving import Server, alone, write_model
 
 from elman.runtime import TextModel, load
 
@@ -80,7 +80,9 @@ def test_the_printed_address_opens_the_page(
     try:
         page = open_page(server.once)
         page.wait_for_selector("[data-link=open]")
-        expect(page.locator("#model-facts")).to_contain_text("small · 1 × 37 LSTM · level character")
+        expect(page.locator("#model-facts")).to_contain_text(
+            "small · 1 × 37 LSTM · level character"
+        )
         assert page.url == f"http://127.0.0.1:{server.port}/"  # the token has gone
         (cookie,) = page.context.cookies()
         assert cookie["httpOnly"] and cookie["sameSite"] == "Strict"
