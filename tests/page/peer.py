@@ -17,15 +17,10 @@ from typing import Any
 from playwright.sync_api import BrowserContext, Route, WebSocketRoute
 
 import elman
+from elman.server.files import TYPES
 from elman.server.guard import POLICY
 
 FILES = Path(elman.__file__).parent / "server" / "page"
-TYPES = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-}
 HIDDEN = 7
 WORDS = ["the", "theatre", "thesis", "king", "kingdom", "queen", "and", "été", "日本"]
 MODEL = {
