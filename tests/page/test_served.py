@@ -89,6 +89,7 @@ def test_the_printed_address_opens_the_page(
         page.keyboard.type("ab")
         settled(page)
         assert offered(page)
+        page.close()
     finally:
         server.close()
 
