@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 from page.peer import Peer, origin
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from page.peer import Peer
@@ -62,7 +63,7 @@ def test_it_comes_back_by_itself_later_and_later(page: Page, peer: Peer) -> None
     peer.close(1001)
     while len(times) < 3:
         page.wait_for_timeout(100)
-    waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+    waits = [after - before for before, after in pairwise(times)]
     assert waits[0] > 0.75 and waits[1] > 1.55  # 1 and 2 s, each give or take a fifth
     peer.on_connect = None
     page.wait_for_selector(LOADED)
