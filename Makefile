@@ -19,7 +19,7 @@ $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(CORE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "[install] Python must be 3.11 or newer; run: make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv .venv
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,dev]' \
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,serve,dev]' \
 		--config-settings=cmake.define.ELMAN_DEV=ON
 	@touch $@
 

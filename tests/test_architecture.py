@@ -56,6 +56,10 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "PIL": ("elman.encode",),
     "starlette": ("elman.server",),
     "uvicorn": ("elman.server",),
+    "h11": ("elman.server.protocol",),
+    "websockets": ("elman.server.protocol",),
+    "prometheus_client": ("elman.server.metrics",),
+    "redis": ("elman.server.redisstore",),
 }
 MAX_LINES, MAX_TEST_LINES, MAX_MEDIAN = 350, 500, 150
 GRAB_BAGS = ("utils", "common", "helpers", "misc")

@@ -19,6 +19,7 @@ NAMES = (
     "generate",
     "sessions",
     "memory",
+    "server",
 )
 
 

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from nn.configured import (
 from torch import Tensor
 
 from elman import nn
-from elman.core import is_built, isas, native
+from elman.core import is_built, isas
 from elman.errors import UsageError
 
 pytestmark = pytest.mark.skipif(not is_built(), reason="there is no core")
@@ -38,15 +37,6 @@ TESTS = Path(__file__).parents[1]
 every_way = pytest.mark.parametrize("ways", WAYS.values(), ids=WAYS)
 every_layer = pytest.mark.parametrize("configured", CONFIGURED.values(), ids=CONFIGURED)
 some = pytest.mark.parametrize("name", ["tanh-plain", "relu3-all", "gru-all", "peephole-all"])
-
-
-@pytest.fixture
-def memory_of_nans() -> Iterator[None]:
-    """What the core hands out and works in is full of NaN."""
-    core: Any = native()
-    core.fill_memory_with(0xFF)
-    yield
-    core.fill_memory_with(-1)
 
 
 def draw(*shape: int, seed: int = 8) -> Tensor:

@@ -18,6 +18,9 @@ WANTED = {
     "torch": ("training", "elman[train]"),
     "tokenizers": ("bpe vocabularies", "elman[train]"),
     "matplotlib": ("learning curves", "elman[train]"),
+    "starlette": ("serving", "elman[serve]"),
+    "uvicorn": ("serving", "elman[serve]"),
+    "redis": ("sessions in Redis", "elman[serve]"),
 }
 
 

@@ -13,6 +13,7 @@ from elman.cli.evaluate import evaluate
 from elman.cli.export import export
 from elman.cli.generate import generate
 from elman.cli.inspect import inspect
+from elman.cli.serve import serve
 from elman.cli.train import train
 from elman.errors import ElmanError, StorageError
 
@@ -24,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train, name="train")
-for command in (complete, generate, evaluate, export, inspect, doctor):
+for command in (complete, generate, evaluate, export, serve, inspect, doctor):
     app.command()(command)
 
 # The command-line library does not export the base of its usage errors by name.

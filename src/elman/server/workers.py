@@ -1,0 +1,52 @@
+"""The threads that compute, so that the event loop never does."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from elman.server.metrics import Metrics
+
+T = TypeVar("T")
+_END = object()
+
+
+class Workers:
+    """Runs jobs: iterators that yield where somebody else may have a turn.
+
+    Turns are taken in the order in which they were asked for, so that a long job delays
+    others by one turn of its own, and no more.
+    """
+
+    def __init__(self, threads: int, metrics: Metrics) -> None:
+        self._threads = ThreadPoolExecutor(threads, "compute")
+        self._waiting: deque[float] = deque()  # since when each turn waits
+        self._metrics = metrics
+
+    @property
+    def late(self) -> float:
+        """For how many seconds the next turn has waited."""
+        try:
+            return time.monotonic() - self._waiting[0]
+        except IndexError:
+            return 0.0
+
+    async def run(self, job: Iterator[T]) -> AsyncIterator[T]:
+        """What ``job`` yields, each computed by some thread."""
+        while (found := await self.call(lambda: next(job, _END))) is not _END:
+            yield found  # type: ignore[misc]
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """What ``function`` returns, computed by some thread."""
+        self._waiting.append(time.monotonic())
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._turn, function)
+
+    def _turn(self, function: Callable[[], T]) -> T:
+        self._metrics.waited.observe(time.monotonic() - self._waiting.popleft())
+        return function()
+
+    def close(self) -> None:
+        """Let the threads end after the turn they are in."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
