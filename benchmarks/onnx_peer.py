@@ -23,8 +23,17 @@ def absent() -> str:
     return f"{' and '.join(missing)} not installed" if missing else ""
 
 
-def session(cell: str, weights: Mapping[str, NDArray[Any]], threads: int) -> Any:
-    """A session with inputs ``x`` (T, B, D) and states (1, B, H); ``weights`` without suffix."""
+def session(
+    cell: str,
+    weights: Mapping[str, NDArray[Any]],
+    threads: int,
+    ends: Mapping[str, NDArray[Any]] | None = None,
+) -> Any:
+    """A session with inputs ``x`` (T, B, D) and states (1, B, H); ``weights`` without suffix.
+
+    With ``ends``, an embedding and an output layer by their names in a text model, ``x`` is ids
+    (T, B) and the output is theirs.
+    """
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
@@ -45,11 +54,24 @@ def session(cell: str, weights: Mapping[str, NDArray[Any]], threads: int) -> Any
     after = [f"{s}_next" for s in states]
     read, given = ["x", "W", "R", "B", "", *states], ["y", *after]
     extra = {"linear_before_reset": 1} if cell == "gru" else {}
+    first, last, outputs = described("x", "T", "B", inputs), "y", size
+    before, behind = [], []
+    if ends is not None:
+        constants |= {"E": ends["embedding.weight"], "V": ends["output.weight"].T.copy()}
+        constants["A"] = ends["output.bias"]
+        first = helper.make_tensor_value_info("x", TensorProto.INT64, ("T", "B"))
+        before = [helper.make_node("Gather", ["E", "x"], ["embedded"])]
+        read[0], last, outputs = "embedded", "logits", len(constants["A"])
+        behind = [
+            helper.make_node("MatMul", ["y", "V"], ["products"]),
+            helper.make_node("Add", ["products", "A"], ["logits"]),
+        ]
+    node = helper.make_node(KINDS[cell], read, given, hidden_size=size, **extra)
     graph = helper.make_graph(
-        [helper.make_node(KINDS[cell], read, given, hidden_size=size, **extra)],
+        [*before, node, *behind],
         "recurrence",
-        [described("x", "T", "B", inputs), *(described(s, 1, "B", size) for s in states)],
-        [described("y", "T", 1, "B", size), *(described(s, 1, "B", size) for s in after)],
+        [first, *(described(s, 1, "B", size) for s in states)],
+        [described(last, "T", 1, "B", outputs), *(described(s, 1, "B", size) for s in after)],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)

@@ -109,6 +109,16 @@ def _ragged(cell: str) -> Target:
     return Target(f"{LABELS[cell]}, time of the full batch", 0.60, against, at_most=True)
 
 
+def _sessions(streams: int) -> Target:
+    """The batcher at so many streams; the worst of the cells."""
+
+    def found(rows: Rows) -> float | None:
+        chosen = [row for row in rows if row.shape.endswith(f", {streams} streams")]
+        return ratios(min, ["elman one at a time"])(chosen)
+
+    return Target(f"one at a time, {streams} streams", 4.0, found)
+
+
 _OPTIONS, _NORMED = "elman options", "elman options + layer norm"
 TARGETS: dict[str, list[Target]] = {
     "timestep": _timestep(),
@@ -169,6 +179,14 @@ TARGETS: dict[str, list[Target]] = {
         Target("torch.nn, LSTM 1 x 512", 1.1, ratios(min, ["torch.nn"], cells=["lstm"])),
         Target("torch.nn, GRU 2 x 256", 1.5, ratios(min, ["torch.nn"], cells=["gru"])),
     ],
+    "generate": [
+        Target(
+            "torch.nn, H up to 256, worst case",
+            5.0,
+            ratios(min, ["torch.nn"], shapes=[Shape(1, 1, min(h, 128), h) for h in STEP_SIZES[:3]]),
+        )
+    ],
+    "sessions": [_sessions(64)],
     "memory": [],
     "server": [
         Target("seconds until a refusal past the limit", 1.0, slowest_refusal, at_most=True),

@@ -16,6 +16,8 @@ NAMES = (
     "options",
     "trajectory",
     "text",
+    "generate",
+    "sessions",
     "memory",
     "server",
 )

@@ -24,6 +24,8 @@ SUBJECTS = {
     "options": ["elman plain", "elman options", "loop options"],
     "trajectory": ["elman trajectory", "elman forward"],
     "memory": ["elman", "torch.nn"],
+    "generate": ["elman", "torch.nn"],
+    "sessions": ["elman", "elman one at a time"],
 }
 
 
@@ -36,7 +38,7 @@ def test_a_suite_measures_its_contestants(name, monkeypatch):
         assert list(row.figures)[: len(SUBJECTS[name])] == SUBJECTS[name]
         assert all(figure.amount > 0 for figure in row.figures.values())
     assert {row.cell for row in rows} == (
-        {"lstm"} if name == "options" else {"elman", "gru", "lstm"}
+        {"lstm"} if name in ("options", "sessions") else {"elman", "gru", "lstm"}
     )
     if name == "ragged":
         assert "torch.nn packed" in rows[-1].figures

@@ -10,6 +10,7 @@ from elman import __version__
 from elman.cli.complete import complete
 from elman.cli.doctor import doctor
 from elman.cli.evaluate import evaluate
+from elman.cli.export import export
 from elman.cli.generate import generate
 from elman.cli.inspect import inspect
 from elman.cli.serve import serve
@@ -24,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train, name="train")
-for command in (complete, generate, evaluate, serve, inspect, doctor):
+for command in (complete, generate, evaluate, export, serve, inspect, doctor):
     app.command()(command)
 
 # The command-line library does not export the base of its usage errors by name.

@@ -41,6 +41,10 @@ def probabilities(
         raise ModelError(
             "sample", "some token must have a probability above 0, found none; use another model"
         )
+    if temperature and not top_k and top_p == 1:  # nothing is left out, nothing to be sorted
+        everything: NDArray[np.float64] = np.exp((scores - best) / temperature)
+        everything /= everything.sum()
+        return everything
     order = np.argsort(-scores, kind="stable")
     kept = 1 if temperature == 0 else (top_k or order.size)
     weights = np.exp((scores[order[:kept]] - best) / (temperature or 1.0))

@@ -53,9 +53,11 @@ def _ranges(code_points: Iterable[int]) -> str:
 
 def _letters_and_marks() -> tuple[str, str]:
     """Build the classes that ``re`` lacks: (letters, marks and digits), (marks)."""
-    kinds = [(code, unicodedata.category(chr(code))[0]) for code in range(0x10000)]
-    letters = (code for code, kind in kinds if kind in "LMN" and not IDEOGRAPH.match(chr(code)))
-    marks = (code for code, kind in kinds if kind == "M")
+    kinds = list(map(unicodedata.category, map(chr, range(0x10000))))
+    words = "".join(chr(code) for code, kind in enumerate(kinds) if kind[0] in "LMN")
+    # Surrogates are of another kind, so that this is a text like any other.
+    letters = map(ord, IDEOGRAPH.sub("", words))
+    marks = (code for code, kind in enumerate(kinds) if kind[0] == "M")
     return f"[{_ranges(letters)}{_HIGH_LETTERS}]", f"[{_ranges(marks)}{_VARIATION_SELECTORS}]"
 
 

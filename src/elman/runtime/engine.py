@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from elman.core import cores, native, threads
 from elman.runtime.plan import Dense, Plan, Recurrent
-from elman.runtime.textbook import TextbookStack, TextbookStream
 
 Array = NDArray[Any]
 
@@ -42,6 +41,8 @@ def pack(plan: Plan) -> Any:
     """The layers of a plan, ready to run: packed once, constant, shared by all engines."""
     core = native()
     if core is None:
+        from elman.runtime.textbook import TextbookStack
+
         return TextbookStack(plan)
     kind = core.Stack64 if plan.weights == "float64" else core.Stack32
     stack = kind(threads(cores()))
@@ -83,10 +84,11 @@ def _add_dense(stack: Any, layer: Dense, weights: str) -> None:
 def engine(plan: Plan, stack: Any, batch_size: int | None) -> Engine:
     """What runs ``batch_size`` streams in step, or one without that dimension."""
     rows = 1 if batch_size is None else batch_size
-    if isinstance(stack, TextbookStack):
-        return TextbookStream(stack, rows, batch_size is not None)
     core = native()
-    assert core is not None  # the stack is the core's
+    if core is None:
+        from elman.runtime.textbook import TextbookStream
+
+        return TextbookStream(stack, rows, batch_size is not None)
     kind = core.Stream64 if plan.weights == "float64" else core.Stream32
     made: Engine = kind(stack, rows, batch_size is not None)
     return made

@@ -12,6 +12,8 @@ from elman.encode.text import Vocabulary, from_json
 from elman.errors import ModelError, UsageError, check_choice
 from elman.modelfile import ModelFolder, check_tensors, read
 from elman.modelfile.narrow import Narrow
+from elman.modelfile.stack import TASK as STACK
+from elman.modelfile.stack import StackSpec
 from elman.modelfile.text import TASK as TEXT
 from elman.modelfile.text import TextModelSpec
 from elman.runtime.batch import Batcher
@@ -19,8 +21,10 @@ from elman.runtime.engine import pack
 from elman.runtime.plan import FORMATS, Plan, make_plan
 from elman.runtime.predictor import RowsPredictor
 from elman.runtime.rows import Rows
+from elman.runtime.stack import stack_plan
 from elman.runtime.stream import Stream
 from elman.runtime.text import TextStream
+from elman.storage import shown
 
 
 class Model:
@@ -101,7 +105,10 @@ def load(folder: str | Path, weights: str | None = None) -> Model:
     held = read(folder)
     if held.task == TEXT:
         return _text(held, weights)
-    raise ModelError("load model", f"{folder} must be a text model, found task {held.task!r}")
+    if held.task == STACK:
+        return _stack(held, weights)
+    rule = f"{shown(folder)} must be a model of task {TEXT} or {STACK}"
+    raise ModelError("load model", f"{rule}, found {shown(held.task)!r}; use its own command")
 
 
 def _text(held: ModelFolder, weights: str | None) -> TextModel:
@@ -123,6 +130,13 @@ def _text(held: ModelFolder, weights: str | None) -> TextModel:
     except UsageError as error:
         raise ModelError("load model", error.message) from None
     return TextModel(spec, plan, _fingerprint(held, plan.weights), vocabulary)
+
+
+def _stack(held: ModelFolder, weights: str | None) -> Model:
+    spec = StackSpec.from_json(held.spec)
+    check_tensors(held.tensors, spec.tensor_shapes())
+    plan = stack_plan(spec, held.arrays(), weights or held.weights)
+    return Model(STACK, spec, plan, _fingerprint(held, plan.weights))
 
 
 def _fingerprint(held: ModelFolder, weights: str) -> bytes:

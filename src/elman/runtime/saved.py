@@ -24,7 +24,7 @@ def seal(kind: bytes, fingerprint: bytes, content: bytes) -> bytes:
 
 
 def unseal(kind: bytes, fingerprint: bytes, data: bytes, most: int) -> bytes:
-    """The content, of at most ``most`` bytes.
+    """The content. Of more than ``most`` bytes, which no such stream has, nothing is looked at.
 
     Raises :class:`~elman.errors.DataError` for bytes that are damaged, or that belong to another
     kind of stream, another model, or one whose weights are kept otherwise.
