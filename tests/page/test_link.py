@@ -9,7 +9,7 @@ import pytest
 from page.peer import Peer
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-LOADED = "[data-link=open]"
+LOADED = "[data-link=started]"
 
 
 def cut(page: Page, peer: Peer, code: int = 1001) -> None:

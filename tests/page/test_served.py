@@ -40,7 +40,7 @@ def live(open_page: Callable[..., Page], served: Server) -> Page:
     cookie = cookie_of(served)
     page.context.add_cookies([{"url": address, "httpOnly": True, "sameSite": "Strict", **cookie}])
     page.goto(address)
-    page.wait_for_selector("[data-link=open]")
+    page.wait_for_selector("[data-link=started]")
     return page
 
 
@@ -79,7 +79,7 @@ def test_the_printed_address_opens_the_page(
     server = Server(model_folder)
     try:
         page = open_page(server.once)
-        page.wait_for_selector("[data-link=open]")
+        page.wait_for_selector("[data-link=started]")
         expect(page.locator("#model-facts")).to_contain_text(
             "small · 1 × 37 LSTM · level character"
         )
@@ -198,7 +198,7 @@ def test_the_page_outlives_the_server(
 ) -> None:
     first = Server(model_folder)
     page = open_page(first.once)
-    page.wait_for_selector("[data-link=open]")
+    page.wait_for_selector("[data-link=started]")
     page.keyboard.type("a ta")
     settled(page)
     first.stop()
@@ -208,11 +208,12 @@ def test_the_page_outlives_the_server(
     expect(page.locator("#text")).to_have_value("a tab")
     second = Server(model_folder, "--port", first.port)  # the same token: it knows the browser
     try:
-        page.wait_for_selector("[data-link=open]")
+        page.wait_for_selector("[data-link=started]")
         expect(page.get_by_role("alert")).to_be_hidden()
         settled(page)
         assert page.locator("#text").input_value() == "a tab"
         assert offered(page) == wanted(model, "a tab")
+        page.close()
     finally:
         second.close()
         complaints.clear()  # the browser's own words about a server that was not there
