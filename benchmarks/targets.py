@@ -79,6 +79,20 @@ def fraction(row: Row, name: str) -> float | None:
     return row.flops / row.figures[name].amount / row.sgemm
 
 
+def slowest_refusal(rows: Rows) -> float | None:
+    """The longest that a session past the server's limit waited for its refusal, in seconds."""
+    found = [each for row in rows if (each := row.figures.get("slowest refusal"))]
+    return max((each.amount for each in found), default=None)
+
+
+def p95_past_the_limit(rows: Rows) -> float | None:
+    """How much longer suggestions take for those who are in while others are refused."""
+    held = {"slowest refusal" in row.figures: row for row in rows if row.shape.startswith("50 ")}
+    if len(held) < 2 or not all("p95" in row.figures for row in held.values()):
+        return None
+    return held[True].figures["p95"].amount / held[False].figures["p95"].amount
+
+
 def _timestep() -> list[Target]:
     bounds = dict(zip(STEP_SIZES, (5.0, 3.0, 1.5, 1.2), strict=True))
     narrow = ("elman bfloat16", "elman int8")
@@ -156,4 +170,8 @@ TARGETS: dict[str, list[Target]] = {
         Target("torch.nn, GRU 2 x 256", 1.5, ratios(min, ["torch.nn"], cells=["gru"])),
     ],
     "memory": [],
+    "server": [
+        Target("seconds until a refusal past the limit", 1.0, slowest_refusal, at_most=True),
+        Target("p95 with refusals, of p95 without", 2.0, p95_past_the_limit, at_most=True),
+    ],
 }

@@ -17,6 +17,7 @@ NAMES = (
     "trajectory",
     "text",
     "memory",
+    "server",
 )
 
 

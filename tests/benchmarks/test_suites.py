@@ -43,6 +43,17 @@ def test_a_suite_measures_its_contestants(name, monkeypatch):
 
 
 @pytest.mark.commands
+def test_the_server_says_what_the_model_says(monkeypatch, tmp_path):
+    monkeypatch.setattr("benchmarks.suites.server.FOLDER", tmp_path)
+    plain, past = suite("server")(Settings(threads=1, quick=True, absent={}))
+    for row in (plain, past):
+        assert row.refused == {}
+        amounts = [row.figures[name].amount for name in ("p50", "p95", "p99")]
+        assert amounts == sorted(amounts) and amounts[0] > 0
+    assert past.figures["slowest refusal"].amount < 1
+
+
+@pytest.mark.commands
 def test_peers_that_are_not_installed_are_named(tmp_path):
     words = ["timestep", "training", "inference", "--quick", "--threads", "1"]
     command = [sys.executable, "-m", "benchmarks", *words, "--results", str(tmp_path)]

@@ -49,9 +49,9 @@ async def models(request: Request) -> Response:
 async def complete(request: Request) -> Response:
     """Suggestions for a text."""
     service = _service(request)
+    asked = await _asked(request, "complete", schema.COMPLETE)
+    job = _completion(service.model(asked["model"]), asked["text"], asked["n"])
     with service.request():
-        asked = await _asked(request, "complete", schema.COMPLETE)
-        job = _completion(service.model(asked["model"]), asked["text"], asked["n"])
         async for found in service.workers.run(job):
             if found:
                 return JSONResponse(asdict(found))

@@ -137,7 +137,7 @@ class Conversation:
                 if data is None:
                     raise DataError("session", "messages must be text, found bytes")
                 await self._inbox.put((*schema.message(data.encode()), time.monotonic()))
-        except (WebSocketDisconnect, DataError, RuntimeError) as end:
+        except Exception as end:
             self._inbox.end(end)
 
     async def _start(self) -> None:
@@ -197,7 +197,6 @@ class Conversation:
 
     async def _answer(self, received: list[Received]) -> None:
         answers: list[Message] = []
-        ended = False
         async for message in self._service.workers.run(self._work(received)):
             if message:
                 answers.append(message)
@@ -206,8 +205,7 @@ class Conversation:
         for message in answers:
             await self._send(message)
         self._measure(received)
-        ended = any(kind == "end" for kind, _, _ in received)
-        if ended:
+        if any(kind == "end" for kind, _, _ in received):
             await self._service.store.remove(self._id, self._owner)
             raise ClosedError(ClosedError.ENDED)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import socket
 import sys
 import time
@@ -14,7 +15,7 @@ from elman.errors import ModelError, StorageError, UsageError
 from elman.runtime import Batcher, TextModel, load
 from elman.server.access import Access
 from elman.server.app import application
-from elman.server.limits import MAX_MESSAGE, Limits
+from elman.server.limits import MAX_CONNECTIONS, MAX_MESSAGE, Limits
 from elman.server.metrics import Metrics
 from elman.server.protocol import Http, Live
 from elman.server.record import MemoryStore, Store
@@ -53,6 +54,7 @@ def serve(
     access = Access(hosts, port, token, required)
     service = Service(served, limits, store, Workers(limits.threads, metrics), metrics)
     _log()
+    _open_files()
     sys.setswitchinterval(SWITCH)
     config = uvicorn.Config(
         application(service, access),
@@ -131,6 +133,15 @@ def _listen(host: str, port: int) -> socket.socket:
             "serve", f"{host:.60} port {port} must be free, found: {reason}; choose another --port"
         ) from None
     return held
+
+
+def _open_files() -> None:
+    """As many as there may be connections, if the system lets us: often it begins with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS
+    if soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _shown(host: str) -> str:
