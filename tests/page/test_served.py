@@ -202,6 +202,7 @@ def test_the_page_outlives_the_server(
     page.keyboard.type("a ta")
     settled(page)
     first.stop()
+    first.close()
     expect(page.locator("#link")).to_have_text("Not connected")
     expect(page.get_by_role("alert")).to_be_visible()
     page.keyboard.type("b")
