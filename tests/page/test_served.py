@@ -41,6 +41,7 @@ def live(open_page: Callable[..., Page], served: Server) -> Page:
     page.context.add_cookies([{"url": address, "httpOnly": True, "sameSite": "Strict", **cookie}])
     page.goto(address)
     page.wait_for_selector("[data-link=started]")
+    page.locator("#text").focus()  # the browser does so too, but when it comes to it
     return page
 
 
@@ -80,6 +81,7 @@ def test_the_printed_address_opens_the_page(
     try:
         page = open_page(server.once)
         page.wait_for_selector("[data-link=started]")
+        page.locator("#text").focus()
         expect(page.locator("#model-facts")).to_contain_text(
             "small · 1 × 37 LSTM · level character"
         )
@@ -199,6 +201,7 @@ def test_the_page_outlives_the_server(
     first = Server(model_folder)
     page = open_page(first.once)
     page.wait_for_selector("[data-link=started]")
+    page.locator("#text").focus()
     page.keyboard.type("a ta")
     settled(page)
     first.stop()
