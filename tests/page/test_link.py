@@ -14,7 +14,7 @@ LOADED = "[data-link=started]"
 
 def cut(page: Page, peer: Peer, code: int = 1001) -> None:
     """Close the line, and let nobody back in."""
-    peer.on_connect = lambda socket: socket.close(code=1001)
+    peer.on_connect = lambda socket: socket.close(code=code)
     peer.close(code)
     page.wait_for_selector(f"{LOADED} >> nth=0", state="detached")
 

@@ -99,7 +99,7 @@ def test_the_printed_address_opens_the_page(
 def test_every_key_brings_the_models_words(live: Page, model: TextModel) -> None:
     seen = []
     for end in range(1, 9):
-        live.keyboard.press(TEXT[end - 1])
+        live.keyboard.type(TEXT[end - 1])
         settled(live)
         assert offered(live) == wanted(model, TEXT[:end])
         seen.append(tuple(offered(live)))
