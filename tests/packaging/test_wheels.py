@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,14 @@ def works(interpreter: Path, made: Path) -> None:
     run(interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/runtime/test_values.py")
 
 
+def has_the_page(made: Path) -> None:
+    """Every file that a browser gets, and no other."""
+    folder = "elman/server/page/"
+    with zipfile.ZipFile(made) as archive:
+        held = {name.removeprefix(folder) for name in archive.namelist() if folder in name}
+    assert held - {""} == {path.name for path in (ROOT / "src" / folder).iterdir()}
+
+
 def test_one_wheel_serves_every_python_from_3_12(tmp_path: Path) -> None:
     older, newer = python("3.12"), python("3.13")
     made = wheel(fresh(older, tmp_path / "older"), tmp_path / "wheels")
@@ -80,13 +89,16 @@ def test_the_source_distribution_has_all_it_needs(tmp_path: Path) -> None:
     run(interpreter, "-m", "pip", "install", "--quiet", "build")
     run(interpreter, "-m", "build", "--sdist", "--outdir", tmp_path / "source", ROOT)
     (source,) = (tmp_path / "source").glob("elman-*.tar.gz")
-    works(interpreter, wheel(interpreter, tmp_path / "wheels", source))
+    made = wheel(interpreter, tmp_path / "wheels", source)
+    has_the_page(made)
+    works(interpreter, made)
 
 
 def test_without_a_compiler_it_installs_and_says_so_once(tmp_path: Path) -> None:
     venv.create(tmp_path / "env", with_pip=True)
     interpreter = tmp_path / "env" / "bin" / "python"
     made = wheel(interpreter, tmp_path / "wheels", CXX="/bin/false")
+    has_the_page(made)
     run(interpreter, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", made)
     code = (
         "import numpy as np, warnings; from elman.runtime import Stream\n"

@@ -17,10 +17,10 @@ from typing import Any
 from playwright.sync_api import BrowserContext, Route, WebSocketRoute
 
 import elman
+from elman.server.files import TYPES
 from elman.server.guard import POLICY
 
 FILES = Path(elman.__file__).parent / "server" / "page"
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 HIDDEN = 7
 WORDS = ["the", "theatre", "thesis", "king", "kingdom", "queen", "and", "été", "日本"]
 MODEL = {
@@ -37,7 +37,7 @@ MODEL = {
 class _Files(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 (the library's name)
+    def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         file = FILES / ("index.html" if path == "/" else path.removeprefix("/page/"))
         body = file.read_bytes() if file.is_file() else b""

@@ -3,17 +3,18 @@
 import json
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from page.peer import Peer
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-LOADED = "[data-link=open]"
+LOADED = "[data-link=started]"
 
 
 def cut(page: Page, peer: Peer, code: int = 1001) -> None:
     """Close the line, and let nobody back in."""
-    peer.on_connect = lambda socket: socket.close(code=1001)
+    peer.on_connect = lambda socket: socket.close(code=code)
     peer.close(code)
     page.wait_for_selector(f"{LOADED} >> nth=0", state="detached")
 
@@ -62,7 +63,7 @@ def test_it_comes_back_by_itself_later_and_later(page: Page, peer: Peer) -> None
     peer.close(1001)
     while len(times) < 3:
         page.wait_for_timeout(100)
-    waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+    waits = [after - before for before, after in pairwise(times)]
     assert waits[0] > 0.75 and waits[1] > 1.55  # 1 and 2 s, each give or take a fifth
     peer.on_connect = None
     page.wait_for_selector(LOADED)

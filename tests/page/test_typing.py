@@ -197,7 +197,7 @@ def test_every_character_is_tinted_by_its_surprise(page: Page) -> None:
 
 
 def test_tints_lie_under_their_characters(page: Page) -> None:
-    """Both layers are set alike: the same width for the same words, the same height when wrapped."""
+    """Both layers are set alike: lines break at the same words, with tints or without."""
     page.keyboard.insert_text("AVAST! fi ffl WAVE To Ty " * 30)
     page.wait_for_selector("#tint .s1")
     sizes = page.evaluate(
@@ -250,7 +250,8 @@ def test_choosing_another_model_reads_the_text_again(
 ) -> None:
     peer.models.append(peer.models[0] | {"name": "large", "hidden": 512})
     page = open_page(peer=peer)
-    page.wait_for_selector("[data-link=open]")
+    page.wait_for_selector("[data-link=started]")
+    page.locator("#text").focus()
     page.keyboard.type("the")
     page.get_by_label("Model").select_option("large")
     expect(page.locator("#model-facts")).to_contain_text("1 × 512 LSTM")
