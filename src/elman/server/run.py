@@ -23,6 +23,7 @@ from elman.server.service import Served, Service
 from elman.server.workers import Workers
 
 DRAIN = 8  # seconds for what is being answered when the server is told to stop
+BACKLOG = 256  # connections accepted at a time, between which others have their turn
 HEADER = 16 << 10  # bytes
 SWITCH = 0.001  # seconds after which a computing thread lets the event loop in
 
@@ -69,6 +70,7 @@ def serve(
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=DRAIN,
+        backlog=BACKLOG,
     )
     address = f"http://{_shown(host)}:{port}/"
 
