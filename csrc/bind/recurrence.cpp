@@ -49,13 +49,15 @@ size_t bounded(const nb::dict& options, const char* name, int64_t least, int64_t
 }
 
 template <class T>
-void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Checked<T>& to) {
+void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, bool again,
+           Checked<T>& to) {
     Sequence<T>& s = to.sequence;
     s.cell = cell_of(option<std::string>(options, "cell"));
     s.relu = option<bool>(options, "relu");
     s.reverse = option<bool>(options, "reverse");
     s.order = bounded(options, "order", 1, s.cell == Cell::elman ? int64_t(max_order) : 1);
     s.units = bounded(options, "units", 1, 1 << 20);
+    s.inputs = bounded(options, "inputs", 0, 1 << 20);
     to.threads = bounded(options, "threads", 1, 1024);
     s.steps = bounded(options, "steps", 1, largest);
     s.batch = bounded(options, "batch", 1, largest);
@@ -72,6 +74,10 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Che
     const size_t N = to.times.rows, outside = s.steps * s.batch;
 
     const bool lstm = s.cell == Cell::lstm;
+    if (s.inputs) {
+        s.x = need<const T>(in, "x", outside * s.inputs);
+        s.weight_ih = need<const T>(in, "weight_ih", gates * H * s.inputs);
+    }
     s.weight_hh = need<const T>(in, "weight_hh", gates * H * past);
     s.bias_ih = find<const T>(in, "bias_ih", gates * H);
     s.bias_hh = find<const T>(in, "bias_hh", gates * H);
@@ -85,17 +91,23 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, Che
     if (s.resets) s.initial_h = need<const T>(in, "initial_h", s.batch * past);
     if (s.resets && lstm) s.initial_c = need<const T>(in, "initial_c", s.batch * H);
     s.mask = find<const T>(in, "mask", s.batch * past);
+    s.bfloat16 = option<bool>(options, "bfloat16");
     s.saving = option<bool>(options, "saving");
     s.keep_stride = option<bool>(options, "keep_is_constant") ? 0 : H;
     const size_t kept = s.keep_stride ? outside * H : H;
     s.keep_h = find<const T>(in, "keep_h", kept);
     if (lstm) s.keep_c = find<const T>(in, "keep_c", kept);
-    s.gates = need<T>(out, "gates", N * gates * H);
+    // Without zoneout the one gate of an Elman cell is h.
+    const bool kept_apart = (s.saving || again) && (gates > 1 || s.keep_h);
+    s.gates = find<T>(out, "gates", N * gates * H);
+    if (!s.gates && (kept_apart || !s.x)) throw std::invalid_argument("gates must be given");
     if (lstm) s.c = need<T>(out, "c", outside * H);
     s.entering = find<T>(out, "entering", N * past);
     if (!s.entering && (s.mask || s.order > 1))
         throw std::invalid_argument("entering must be given with a mask or several past states");
-    if (s.cell == Cell::gru) s.inner = need<T>(out, "inner", N * H);
+    if (s.cell == Cell::gru && (s.saving || again)) s.inner = need<T>(out, "inner", N * H);
+    if (s.gain_hh && s.x)
+        throw std::invalid_argument("inputs must be 0 with norm_hh: the input part is normalised");
     if (s.gain_hh) {
         s.normal = need<T>(out, "normal", N * gates * H);
         s.scale = need<T>(out, "scale", N);
@@ -110,7 +122,7 @@ template <class T>
 void forward(const nb::dict& options, const nb::dict& inputs, const nb::dict& outputs) {
     const nb::dict in = held(inputs), out = held(outputs);
     Checked<T> checked;
-    check(options, in, out, checked);
+    check(options, in, out, false, checked);
     Sequence<T>& s = checked.sequence;
     s.last_h = need<T>(out, "last_h", s.batch * s.order * s.units);
     if (s.cell == Cell::lstm) s.last_c = need<T>(out, "last_c", s.batch * s.units);
@@ -136,7 +148,7 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
         Checked<T> checked;
         Gradients<T> gradients{};
     } job;
-    check(options, in, out, job.checked);
+    check(options, in, out, true, job.checked);
     const Sequence<T>& s = job.checked.sequence;
     Gradients<T>& d = job.gradients;
     const bool lstm = s.cell == Cell::lstm;
@@ -146,8 +158,13 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
     d.last_h = find<const T>(from, "last_h", s.batch * past);
     if (lstm) d.c = find<const T>(from, "c", outside * H);
     if (lstm) d.last_c = find<const T>(from, "last_c", s.batch * H);
+    if (s.x) d.x = find<T>(to, "x", outside * s.inputs);
     d.a = need<T>(to, "a", N * G * H);
     d.u = s.gain_hh || s.cell == Cell::gru ? need<T>(to, "u", N * G * H) : d.a;
+    if (s.bfloat16 && kernels().tiles) {
+        d.narrow_a = find<uint16_t>(to, "narrow_a", N * G * H);
+        d.narrow_u = find<uint16_t>(to, "narrow_u", N * G * H);
+    }
     d.first_h = need<T>(to, "first_h", s.batch * past);
     if (lstm) d.first_c = need<T>(to, "first_c", s.batch * H);
     if (s.resets) d.initial_h = need<T>(to, "initial_h", s.batch * past);

@@ -245,8 +245,8 @@ void bind_stream_of(nb::module_& module, const char* name) {
         .def(nb::init<std::shared_ptr<const Stack<T>>, size_t, bool>(), nb::arg("stack"),
              nb::arg("batch"), nb::arg("batched"))
         .def("timestep", &Guarded<T>::timestep, nb::arg().none(), nb::arg().none())
-        .def("advance", &Guarded<T>::advance, nb::arg().none(), nb::arg().none(),
-             nb::arg().none(), nb::arg().none())
+        .def("advance", &Guarded<T>::advance, nb::arg().none(), nb::arg().none(), nb::arg().none(),
+             nb::arg().none())
         .def("state_size", &Guarded<T>::state_size)
         .def("reset", &Guarded<T>::reset)
         .def("read", &Guarded<T>::read)

@@ -26,11 +26,21 @@ class Backward {
           d(gradients),
           team(team),
           share(s, team),
-          product(scratch<T>(s.batch * share.panels() * L)),
+          packed_x(
+              d.x ? Packed<T>::columns(share.split(s.inputs), s.weight_ih, G * s.units, s.inputs)
+                  : Packed<T>()),
+          product(scratch<T>(s.batch * L * std::max(share.panels(), packed_x.panels()))),
           part(scratch<T>(share.panels() * G * L)),
           totals(share, G),
           rows(s.batch) {
-        for (size_t j = 0; j < s.order; ++j) packed.push_back(Packed<T>::backward(s, share, j));
+        for (size_t j = 0; j < s.order; ++j)
+            packed.push_back(Packed<T>::columns(share.mine(s), s.weight_hh, G * s.units,
+                                                s.order * s.units, j * s.units));
+        if (tiled<T> && s.bfloat16) {
+            for (Packed<T>& each : packed) each.narrow();
+            packed_x.narrow();
+            narrowed = Narrowed<T>(s.batch, G * s.units);
+        }
         // What flows back into the state is kept where the gradient of the first state goes.
         for (size_t i = 0; i < share.rows(s.batch); ++i) {
             const size_t b = s.slot[share.row_at(i)];
@@ -43,15 +53,23 @@ class Backward {
     }
 
     void run() {
+        if constexpr (tiled<T>)
+            if (s.bfloat16) Narrowed<T>::prepare();
         for (size_t i = s.running; i-- > 0;) {
             const size_t t = s.time(i), count = share.rows(s.active[t]);
             for (size_t r = 0; lstm && s.gain_c && r < count; ++r) through_norm_c(t, r);
             for (size_t p = share.panel; p < share.panel_end; ++p) through_gates(t, count, p);
             for (size_t r = 0; s.gain_hh && r < count; ++r) through_norm_u(t, r);
-            share.meet(team);
-            through_weights(t, count);
+            const size_t round = share.arrive(team);
+            if (i + 1 < s.running) through_input(s.time(i + 1));  // as all threads have left it
+            share.leave(team, round);
+            through_weights(t);
             for (size_t r = 0; s.resets && r < count; ++r) leave_at_reset(t, share.row_at(r));
         }
+        through_input(s.time(0));
+        for (size_t t = team.index; d.x && t < s.steps; t += team.count)
+            for (size_t b = t < s.running ? s.active[t] : 0; b < s.batch; ++b)
+                std::fill_n(d.x + s.place(t, b) * s.inputs, s.inputs, T(0));
         for (size_t turn = 0; turn < team.count; ++turn) {
             if (turn == team.index) totals.put(d, s.units, turn == 0 || !share.by_rows);
             team.meet();
@@ -102,7 +120,7 @@ class Backward {
         const size_t b = share.row_at(next.i), col = next.panel * L, row = s.row(next.t, b);
         const size_t place = s.place(next.t, b) * s.units + col;
         for (size_t g = 0; g < G; ++g) {
-            __builtin_prefetch(s.gates + (row * G + g) * s.units + col);
+            if (s.gates) __builtin_prefetch(s.gates + (row * G + g) * s.units + col);
             __builtin_prefetch(d.a + (row * G + g) * s.units + col, 1);
         }
         if (d.h) __builtin_prefetch(d.h + place);
@@ -120,7 +138,9 @@ class Backward {
             const size_t b = share.row_at(i), row = s.row(t, b);
             const size_t at = row * G * s.units + col;
             Vec<T> v[G], a[G], u[G];
-            for (size_t g = 0; g < G; ++g) v[g] = load<T>(s.gates + at + g * s.units, n);
+            const bool is_h = G == 1 && !s.gates;
+            const T* const gates = is_h ? s.h + s.place(t, b) * s.units + col : s.gates + at;
+            for (size_t g = 0; g < G; ++g) v[g] = load<T>(gates + g * s.units, n);
             const Incoming in = incoming_h(t, b, col);
             Vec<T> straight = in.straight;
             if constexpr (lstm) {
@@ -141,6 +161,10 @@ class Backward {
                 sums.u[g] += u[g];
                 store<T>(d.a + at + g * s.units, a[g], n);
                 if (d.u != d.a) store<T>(d.u + at + g * s.units, u[g], n);
+                if constexpr (tiled<T>) {
+                    if (d.narrow_a) narrow(a[g], n, d.narrow_a + at + g * s.units);
+                    if (d.narrow_u) narrow(u[g], n, d.narrow_u + at + g * s.units);
+                }
             }
         }
         totals.add(panel, sums);
@@ -221,29 +245,53 @@ class Backward {
                          s.units - p * L);
     }
 
-    // dL/dh of the past states, of this thread's units, from all gates.
-    void through_weights(size_t t, size_t count) {
-        const size_t depth = G * s.units, stride = share.panels() * L;
-        for (size_t i = 0; i < count; ++i) rows[i] = d.u + s.row(t, share.row_at(i)) * depth;
-        for (size_t j = 0; j < s.order; ++j)
-            packed[j].each([&](size_t panel, size_t vectors, const T* weights, const T*) {
-                T* const out = product.get() + (panel - share.panel) * L;
-                const auto done = [&](size_t first, size_t height) {
-                    for (size_t i = first; i < first + height; ++i)
-                        for (size_t v = 0; v < vectors; ++v)
-                            collect(j, share.row_at(i), panel + v, out + i * stride + v * L);
-                };
+    // Calls done(panel, i, product) for all of a timestep's rows of gradients `from`, (N, G*H).
+    template <class Done>
+    void multiply(const Packed<T>& weights, const T* from, size_t t, Done done) {
+        const size_t depth = G * s.units, stride = weights.panels() * L;
+        const size_t count = share.rows(s.active[t]);
+        for (size_t i = 0; i < count; ++i) rows[i] = from + s.row(t, share.row_at(i)) * depth;
+        if constexpr (tiled<T>)
+            if (s.bfloat16) narrowed.take(rows.data(), count, depth);
+        weights.each(
+            [&](size_t panel, size_t vectors, const T* w) {
+                T* const out = product.get() + (panel - weights.first()) * L;
                 const auto ready = [&](size_t first, size_t height) {
                     for (size_t i = first; i < first + height; ++i)
                         std::fill_n(out + i * stride, vectors * L, T(0));
                 };
-                block<T>(vectors, weights, depth, rows.data(), count, out, stride, ready, done);
+                const auto all = [&](size_t first, size_t height) {
+                    for (size_t i = first; i < first + height; ++i)
+                        for (size_t v = 0; v < vectors; ++v)
+                            done(panel + v, i, load<T>(out + i * stride + v * L));
+                };
+                if constexpr (tiled<T>)
+                    if (s.bfloat16)
+                        return tile_block(vectors, weights.tiles(panel), depth, narrowed.get(),
+                                          count, out, stride, ready, all);
+                block<T>(vectors, w, depth, rows.data(), count, out, stride, ready, all);
+            },
+            t % 2);
+    }
+
+    // dL/dh of the past states, of this thread's units, from all gates.
+    void through_weights(size_t t) {
+        for (size_t j = 0; j < s.order; ++j)
+            multiply(packed[j], d.u, t, [&](size_t panel, size_t i, Vec<T> v) {
+                collect(j, share.row_at(i), panel, v);
             });
     }
 
-    void collect(size_t j, size_t b, size_t panel, const T* from) {
+    void through_input(size_t t) {
+        if (!d.x) return;
+        multiply(packed_x, d.a, t, [&](size_t panel, size_t i, Vec<T> v) {
+            const size_t place = s.place(t, share.row_at(i)), col = panel * L;
+            store<T>(d.x + place * s.inputs + col, v, s.inputs - col);
+        });
+    }
+
+    void collect(size_t j, size_t b, size_t panel, Vec<T> v) {
         const size_t col = panel * L, n = s.units - col;
-        Vec<T> v = load<T>(from);
         if (s.mask) v *= load<T>(s.mask + (s.slot[b] * s.order + j) * s.units + col, n);
         T* const to = d.first_h + (j * s.batch + s.slot[b]) * s.units + col;
         store<T>(to, load<T>(to, n) + v, n);
@@ -268,6 +316,8 @@ class Backward {
     const Team& team;
     const Share<T> share;
     std::vector<Packed<T>> packed;  // one a past state
+    Packed<T> packed_x;
+    Narrowed<T> narrowed;
     const Scratch<T> product, part;
     Totals<T> totals;
     std::vector<const T*> rows;

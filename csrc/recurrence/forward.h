@@ -24,32 +24,64 @@ class Forward {
         : s(sequence),
           team(team),
           share(s, team),
-          packed(Packed<T>::forward(s, share)),
+          packed(Packed<T>::rows(share.mine(s), s.weight_hh, s.order * s.units, G)),
+          packed_x(s.x ? Packed<T>::rows(share.mine(s), s.weight_ih, s.inputs, G) : Packed<T>()),
+          start(starts()),
           stride(share.panels() * G * L),
-          u(scratch<T>(s.batch * stride)),
+          capacity(std::max(share.rows(s.batch), s.x ? piece : 1)),
+          u(scratch<T>(capacity * stride)),
+          apart(scratch<T>(gru ? capacity * share.panels() * L : 0)),
           normal(scratch<T>(share.panels() * L)),
           past(s.batch * s.order),
           past_c(s.batch),
           entering(s.batch),
-          rows(s.batch) {
+          rows(capacity) {
         for (size_t b = 0; b < s.batch; ++b) start_from(b, s.first_h, s.first_c);
+        if (!tiled<T> || !s.bfloat16) return;
+        packed.narrow();
+        packed_x.narrow();
+        narrowed = Narrowed<T>(capacity, std::max(packed.depth(), packed_x.depth()));
     }
 
     void run() {
+        if constexpr (tiled<T>)
+            if (s.bfloat16) Narrowed<T>::prepare();
         prepare(s.time(0));
-        share.meet(team);
+        const size_t round = share.arrive(team);
+        multiply_input(0);
+        share.leave(team, round);
         for (size_t i = 0; i < s.running; ++i) {
             const size_t t = s.time(i);
             compute(t);
             advance(t);
+            base += s.x ? share.rows(s.active[t]) : 0;
             if (i + 1 < s.running) prepare(s.time(i + 1));
-            share.meet(team);
+            // The next input part needs no one else's states.
+            const size_t round = share.arrive(team);
+            multiply_input(i + 1);
+            share.leave(team, round);
         }
         for (size_t i = 0; i < share.rows(s.batch); ++i) put_last(share.row_at(i));
         for (size_t t = team.index; t < s.steps; t += team.count) clear_padding(t);
     }
 
   private:
+    static constexpr size_t piece = 64;  // rows of input that are multiplied at once, or a timestep
+
+    // The biases of this thread's units, [panel][gate][lane]. Under a normalisation they are its
+    // shifts, and the GRU adds b_in apart.
+    Scratch<T> starts() const {
+        auto made = scratch<T>(share.panels() * G * L);
+        for (size_t i = 0; i < share.panels() * G * L; ++i) {
+            const size_t gate = i / L % G, unit = (share.panel + i / (G * L)) * L + i % L;
+            const bool fold = unit < s.units && !s.gain_hh;
+            made[i] = 0;
+            if (fold && s.bias_hh) made[i] += s.bias_hh[gate * s.units + unit];
+            if (fold && s.bias_ih && joined(gate)) made[i] += s.bias_ih[gate * s.units + unit];
+        }
+        return made;
+    }
+
     // The states are rows: another state, at a start or at a reset, is another pointer.
     void start_from(size_t b, const T* h, const T* c) {
         for (size_t j = 0; j < s.order; ++j)
@@ -97,24 +129,11 @@ class Forward {
         // One or two rows are finished after all products: the gates of several panels, long
         // chains of short operations, then overlap. A normalisation needs all products anyway.
         const bool at_once = !s.gain_hh && count > 2;
-        packed.each([&](size_t panel, size_t vectors, const T* weights, const T* start) {
-            const auto done = [&](size_t first, size_t height) {
-                if (!at_once) return;
-                for (size_t p = panel; p < panel + vectors / G; ++p)
-                    for (size_t i = first; i < first + height; ++i) finish(t, i, p);
-            };
-            const auto ready = [&](size_t first, size_t height) {
-                for (size_t p = panel; p < panel + vectors / G; ++p)
-                    for (size_t i = first; i < first + height; ++i)
-                        begin(t, i, p, start + (p - panel) * G * L);
-            };
-            T* const out = u.get() + (panel - share.panel) * G * L;
-            if constexpr (G == 1)
-                block<T>(vectors, weights, s.order * s.units, rows.data(), count, out, stride,
-                         ready, done);
-            else
-                block_of<T, G>(weights, s.units, rows.data(), count, out, stride, ready, done);
-        });
+        const auto done = [&](size_t panel, size_t i) {
+            if (at_once) finish(t, i, panel);
+        };
+        const auto ready = [&](size_t panel, size_t i) { begin(t, i, panel); };
+        multiply(packed, count, product_at(0, share.panel), t % 2, ready, done);
         for (size_t i = 0; !at_once && i < count; ++i) {
             if (s.gain_hh) normalise_u(t, i);
             for (size_t p = share.panel; p < share.panel_end; ++p) activate(t, i, p);
@@ -123,22 +142,97 @@ class Forward {
         }
     }
 
+    // Adds to `out` the products of `weights` with the first of `rows`; ready(panel, i) precedes
+    // and done(panel, i) follows each.
+    template <class Ready, class Done>
+    void multiply(const Packed<T>& weights, size_t count, T* out, bool back, Ready ready,
+                  Done done) {
+        if constexpr (tiled<T>)
+            if (s.bfloat16) narrowed.take(rows.data(), count, weights.depth());
+        weights.each(
+            [&](size_t panel, size_t vectors, const T* w) {
+                const auto all = [&](auto each) {
+                    return [=](size_t first, size_t height) {
+                        for (size_t p = panel; p < panel + vectors / G; ++p)
+                            for (size_t i = first; i < first + height; ++i) each(p, i);
+                    };
+                };
+                T* const to = out + (panel - share.panel) * G * L;
+                if constexpr (tiled<T>)
+                    if (s.bfloat16)
+                        return tile_block(vectors, weights.tiles(panel), weights.depth(),
+                                          narrowed.get(), count, to, stride, all(ready), all(done));
+                if constexpr (G == 1)
+                    block<T>(vectors, w, weights.depth(), rows.data(), count, to, stride,
+                             all(ready), all(done));
+                else
+                    block_of<T, G>(w, weights.depth(), rows.data(), count, to, stride, all(ready),
+                                   all(done));
+            },
+            back);
+    }
+
+    // The input part of as many timesteps as fit, from the i-th on, where the last ones are used
+    // up.
+    void multiply_input(size_t i) {
+        if (!s.x || i != piece_end || i == s.running) return;
+        size_t count = 0;
+        for (; piece_end < s.running; ++piece_end) {
+            const size_t t = s.time(piece_end), more = share.rows(s.active[t]);
+            if (count + more > capacity) break;
+            for (size_t r = 0; r < more; ++r)
+                rows[count++] = s.x + s.place(t, share.row_at(r)) * s.inputs;
+        }
+        base = 0;
+        const auto ready = [&](size_t panel, size_t r) { set_biases(panel, r); };
+        multiply(packed_x, count, u.get(), i % 2, ready, [](size_t, size_t) {});
+    }
+
     void finish(size_t t, size_t i, size_t panel) {
         activate(t, i, panel);
         put_out(t, i, panel);
     }
 
-    // What the product is added to: the biases, and the input part where nothing comes between.
-    // It is read here, before the tile, since reading it between the writes of other rows would
-    // wait for these: they are often a multiple of 4096 bytes apart.
-    void begin(size_t t, size_t i, size_t panel, const T* start) {
+    T* product_at(size_t i, size_t panel) const {
+        return u.get() + (base + i) * stride + (panel - share.panel) * G * L;
+    }
+    T* apart_at(size_t i, size_t panel) const {
+        return apart.get() + ((base + i) * share.panels() + panel - share.panel) * L;
+    }
+
+    // What the input part is added to: of the GRU's n it is b_in.
+    void set_biases(size_t panel, size_t r) {
+        T* const to = u.get() + r * stride + (panel - share.panel) * G * L;
+        const T* const from = start.get() + (panel - share.panel) * G * L;
+        for (size_t g = 0; g < G; ++g) store<T>(to + g * L, load<T>(from + g * L));
+        if (gru) store<T>(to + 2 * L, input_bias(panel));
+    }
+
+    Vec<T> input_bias(size_t panel) const {
+        const size_t col = panel * L;
+        if (!s.bias_ih || s.gain_hh) return Vec<T>{};
+        return load<T>(s.bias_ih + 2 * s.units + col, s.units - col);
+    }
+
+    // What the recurrent product is added to: the biases and the input part, where nothing comes
+    // between. It is read here, before the tile, since reading it between the writes of other rows
+    // would wait for these: they are often a multiple of 4096 bytes apart.
+    void begin(size_t t, size_t i, size_t panel) {
         expect(t, i, panel);
-        const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L;
-        T* const to = u.get() + i * stride + (panel - share.panel) * G * L;
-        for (size_t g = 0; g < G; ++g) {
-            Vec<T> v = load<T>(start + g * L);
+        const size_t row = s.row(t, share.row_at(i)), col = panel * L;
+        T* const to = product_at(i, panel);
+        const T* const from = start.get() + (panel - share.panel) * G * L;
+        for (size_t g = 0; !s.x && g < G; ++g) {
+            Vec<T> v = load<T>(from + g * L);
             if (joined(g)) v += load<T>(s.gates + (row * G + g) * s.units + col, s.units - col);
             store<T>(to + g * L, v);
+        }
+        if constexpr (gru) {
+            const T* const gate = s.gates + (row * G + 2) * s.units + col;
+            const Vec<T> a =
+                s.x ? load<T>(to + 2 * L) : load<T>(gate, s.units - col) + input_bias(panel);
+            store<T>(apart_at(i, panel), a);
+            store<T>(to + 2 * L, load<T>(from + 2 * L));
         }
     }
 
@@ -149,7 +243,7 @@ class Forward {
         if (next.t >= s.running) return;
         const size_t b = share.row_at(next.i), col = next.panel * L;
         const size_t at = s.place(next.t, b) * s.units + col;
-        for (size_t g = 0; g < G; ++g)
+        for (size_t g = 0; s.gates && g < G; ++g)
             __builtin_prefetch(s.gates + (s.row(next.t, b) * G + g) * s.units + col, 1);
         __builtin_prefetch(s.h + at, 1);
         if (lstm) __builtin_prefetch(s.c + at, 1);
@@ -162,12 +256,11 @@ class Forward {
     void activate(size_t t, size_t i, size_t panel) {
         const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L;
         const size_t n = s.units - col, at = s.place(t, b) * s.units + col;
-        T* const gates = s.gates + row * G * s.units + col;
-        T* const product = u.get() + i * stride + (panel - share.panel) * G * L;
+        T* const product = product_at(i, panel);
         Vec<T> v[G], w[G];
         for (size_t g = 0; g < G; ++g) {
             w[g] = load<T>(product + g * L);
-            v[g] = joined(g) ? Vec<T>{} : load<T>(gates + g * s.units, n);
+            v[g] = s.gain_hh ? load<T>(s.gates + (row * G + g) * s.units + col, n) : Vec<T>{};
         }
         if constexpr (lstm) {
             for (size_t g = 0; g < G; ++g) v[g] += w[g];
@@ -176,7 +269,7 @@ class Forward {
                 p[g] = load<T>(s.peephole + g * s.units + col, n);
             store<T>(s.c + at, C::template activate<T>(v, p, load<T>(past_c[b] + col, n)), n);
         } else if constexpr (gru) {
-            if (s.bias_ih && !s.gain_hh) v[2] += load<T>(s.bias_ih + 2 * s.units + col, n);
+            v[2] = load<T>(apart_at(i, panel));
             const Vec<T> old = load<T>(past[b * s.order] + col, n);
             store<T>(s.h + at, C::template activate<T>(v, w, old), n);
             if (s.saving) store<T>(s.inner + row * s.units + col, w[2], n);
@@ -186,7 +279,8 @@ class Forward {
             store<T>(s.h + at, v[0], n);
         }
         if (lstm) store<T>(product, v[G - 1]);  // o, for `put_out`
-        for (size_t g = 0; s.saving && g < G; ++g) store<T>(gates + g * s.units, v[g], n);
+        for (size_t g = 0; s.saving && s.gates && g < G; ++g)
+            store<T>(s.gates + (row * G + g) * s.units + col, v[g], n);
     }
 
     // The LSTM's h, and zoneout (Krueger et al. 2017, equation 4).
@@ -194,7 +288,7 @@ class Forward {
         const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L;
         const size_t n = s.units - col, place = s.place(t, b), at = place * s.units + col;
         if constexpr (lstm) {
-            const Vec<T> o = load<T>(u.get() + i * stride + (panel - share.panel) * G * L);
+            const Vec<T> o = load<T>(product_at(i, panel));
             Vec<T> seen = load<T>(s.c + at, n);
             if (s.keep_c) keep(s.keep_c, place, col, past_c[b], s.c);
             if (s.gain_c) {
@@ -215,7 +309,7 @@ class Forward {
 
     void normalise_u(size_t t, size_t i) {
         const size_t row = s.row(t, share.row_at(i));
-        T* const product = u.get() + i * stride;
+        T* const product = product_at(i, 0);
         s.scale[row] = normalise<T, G>(product, s.units);
         for (size_t p = 0; p < share.panel_end; ++p)
             for (size_t g = 0; g < G; ++g) {
@@ -256,10 +350,15 @@ class Forward {
     const Sequence<T>& s;
     const Team& team;
     const Share<T> share;
-    const Packed<T> packed;
-    const size_t stride;      // of the rows of u
-    const Scratch<T> u;       // the products of one timestep, [row][panel][gate][lane]
-    const Scratch<T> normal;  // c of one row, where it is normalised
+    Packed<T> packed, packed_x;
+    Narrowed<T> narrowed;
+    const Scratch<T> start;
+    const size_t stride, capacity;  // of the rows of u, and how many there are
+    const Scratch<T> u;             // the products, [row][panel][gate][lane]
+    const Scratch<T> apart;         // the input part of the GRU's n, [row][panel][lane]
+    const Scratch<T> normal;        // c of one row, where it is normalised
+    size_t piece_end = 0;           // up to which timestep the input part is computed
+    size_t base = 0;                // where this timestep's rows are among those of u
     std::vector<const T*> past, past_c, entering, rows;
 };
 

@@ -1,88 +1,105 @@
-// W_hh in blocks, as `product.h` reads it: each thread packs what it uses.
+// Weights in blocks, as `product.h` reads them: each thread packs what it uses.
 #pragma once
 
+#include <algorithm>
+
 #include "memory/pool.h"
-#include "recurrence/share.h"
+#include "recurrence/tiled.h"
+#include "simd/vector.h"
 
 namespace elman::ELMAN_ISA {
+
+// Which panels of outputs, and how many of them there are in all.
+struct Panels {
+    size_t first, last, outputs;
+};
 
 template <class T>
 class Packed {
     static constexpr size_t L = lanes<T>;
 
   public:
-    // Forward: the outputs are the gates of this thread's units, the inputs k past states. Blocks
-    // hold all gates of a panel, so that they meet in registers; a single gate takes four panels.
-    static Packed forward(const Sequence<T>& s, const Share<T>& share) {
-        const size_t gates = gates_of(s.cell), depth = s.order * s.units;
-        Packed to(share, depth, gates, gates == 1 ? 4 : 1);
-        to.start_ = scratch<T>(share.panels() * gates * L);
-        const bool fold = !s.gain_hh;  // else the biases are the shifts of the normalisation
-        to.fill([&](size_t panel, size_t gate, size_t lane, T* at, size_t step) {
-            const size_t unit = panel * L + lane, r = gate * s.units + unit;
-            T& start = to.start_[((panel - share.panel) * gates + gate) * L + lane];
-            start = 0;
-            const bool real = unit < s.units;
-            if (real && fold && s.bias_hh) start += s.bias_hh[r];
-            if (real && fold && s.bias_ih && !(s.cell == Cell::gru && gate == 2))
-                start += s.bias_ih[r];
-            for (size_t k = 0; k < depth; ++k)
-                at[k * step] = real ? s.weight_hh[r * depth + k] : T(0);
+    Packed() = default;
+
+    // matrix: (groups * outputs, depth), of which the outputs are rows. Blocks hold all groups, the
+    // gates, of a panel, so that they meet in registers; a single one takes four panels.
+    static Packed rows(const Panels& panels, const T* matrix, size_t depth, size_t groups) {
+        Packed to(panels, depth, groups);
+        to.each([&](size_t panel, size_t vectors, T* w) {
+            for (size_t k = 0; k < depth; k += L)
+                for (size_t v = 0; v < vectors; ++v) {
+                    const size_t unit = (panel + v / groups) * L;
+                    const T* const from = matrix + (v % groups * panels.outputs + unit) * depth + k;
+                    Vec<T> tile[L] = {};
+                    for (size_t i = 0; i < L && unit + i < panels.outputs; ++i)
+                        tile[i] = load<T>(from + i * depth, depth - k);
+                    transpose<T>(tile);
+                    for (size_t i = 0; i < L && k + i < depth; ++i)
+                        store<T>(w + ((k + i) * vectors + v) * L, tile[i]);
+                }
         });
         return to;
     }
 
-    // Backward: the outputs are this thread's units of past state j, the inputs all gates.
-    static Packed backward(const Sequence<T>& s, const Share<T>& share, size_t j) {
-        const size_t depth = gates_of(s.cell) * s.units, width = s.order * s.units;
-        Packed to(share, depth, 1, 4);
-        to.fill([&](size_t panel, size_t, size_t lane, T* at, size_t step) {
-            const size_t unit = panel * L + lane;
+    // matrix: (depth, width), of which the outputs are columns from `first` on.
+    static Packed columns(const Panels& panels, const T* matrix, size_t depth, size_t width,
+                          size_t first = 0) {
+        Packed to(panels, depth, 1);
+        to.each([&](size_t panel, size_t vectors, T* w) {
             for (size_t k = 0; k < depth; ++k)
-                at[k * step] = unit < s.units ? s.weight_hh[k * width + j * s.units + unit] : T(0);
+                for (size_t v = 0; v < vectors; ++v) {
+                    const size_t col = (panel + v) * L;
+                    const T* const from = matrix + k * width + first + col;
+                    store<T>(w + (k * vectors + v) * L, load<T>(from, panels.outputs - col));
+                }
         });
         return to;
     }
 
-    // use(panel, vectors, weights, start) for each block; start is null for backward weights.
+    // Has the weights in bfloat16 too, for `tiles`.
+    void narrow() {
+        if constexpr (tiled<T>) {
+            tiles_ = scratch<uint16_t>(panels() * groups_ * code_row(depth_) * L);
+            each([&](size_t panel, size_t vectors, const T* w) {
+                narrow_block(w, depth_, vectors, tiles_.get() + tile_at(panel));
+            });
+        }
+    }
+    // Of the block that starts at a panel; null without `narrow`.
+    const uint16_t* tiles(size_t panel) const {
+        return tiles_ ? tiles_.get() + tile_at(panel) : nullptr;
+    }
+
+    size_t depth() const { return depth_; }
+    size_t first() const { return first_; }
+    size_t panels() const { return last_ - first_; }
+
+    // use(panel, vectors, weights) for each block, from the last to the first where `back`: what
+    // was read last is still in the cache.
     template <class Use>
-    void each(Use use) const {
-        const T* w = weights_.get();
-        for (size_t panel = first_; panel < last_; panel += together_) {
-            const size_t vectors = width(panel) * gates_;
-            use(panel, vectors, w, start_.get() + (panel - first_) * gates_ * L);
-            w += vectors * depth_ * L;
+    void each(Use use, bool back = false) const {
+        const size_t blocks = (last_ - first_ + together_ - 1) / together_;
+        for (size_t i = 0; i < blocks; ++i) {
+            const size_t before = (back ? blocks - 1 - i : i) * together_;
+            const size_t width = std::min(last_ - first_ - before, together_);
+            use(first_ + before, width * groups_, weights_.get() + before * groups_ * depth_ * L);
         }
     }
 
   private:
-    Packed(const Share<T>& share, size_t depth, size_t gates, size_t together)
-        : first_(share.panel),
-          last_(share.panel_end),
+    Packed(const Panels& panels, size_t depth, size_t groups)
+        : first_(panels.first),
+          last_(panels.last),
           depth_(depth),
-          gates_(gates),
-          together_(together),
-          weights_(scratch<T>(share.panels() * gates * depth * L)) {}
+          groups_(groups),
+          together_(groups == 1 ? 4 : 1),
+          weights_(scratch<T>((last_ - first_) * groups * depth * L)) {}
 
-    size_t width(size_t panel) const {
-        return last_ - panel < together_ ? last_ - panel : together_;
-    }
+    size_t tile_at(size_t panel) const { return (panel - first_) * groups_ * code_row(depth_) * L; }
 
-    // put(panel, gate, lane, address of k = 0, distance to the next k)
-    template <class Put>
-    void fill(Put put) {
-        T* w = weights_.get();
-        for (size_t panel = first_; panel < last_; panel += together_) {
-            const size_t vectors = width(panel) * gates_;
-            for (size_t v = 0; v < vectors; ++v)
-                for (size_t lane = 0; lane < L; ++lane)
-                    put(panel + v / gates_, v % gates_, lane, w + v * L + lane, vectors * L);
-            w += vectors * depth_ * L;
-        }
-    }
-
-    size_t first_, last_, depth_, gates_, together_;
-    Scratch<T> weights_, start_;
+    size_t first_ = 0, last_ = 0, depth_ = 0, groups_ = 1, together_ = 1;
+    Scratch<T> weights_;
+    Scratch<uint16_t> tiles_;
 };
 
 }  // namespace elman::ELMAN_ISA

@@ -22,15 +22,18 @@ template <class T>
 struct Sequence {
     Cell cell;
     bool relu = false, reverse = false;
-    bool saving = true;  // for a backward pass: else `gates` is only read, `inner` left alone
+    bool saving = true;     // for a backward pass: else `gates` is only read, `inner` left alone
+    bool bfloat16 = false;  // numbers may be rounded to it where weights multiply them
     size_t steps, batch, units, order = 1;  // steps: T of the arrays
+    size_t inputs = 0;                      // D
     size_t running;                         // timesteps in which any sequence is valid
     const size_t *active, *start;           // [running]
     const size_t* slot;                     // [batch]: the i-th longest sequence
 
-    const T* weight_hh;                  // (G*H, k*H)
-    const T *bias_ih, *bias_hh;          // (G*H)
-    const T* peephole;                   // (3*H): i f o
+    const T *x, *weight_ih;      // (T, B, D), (G*H, D): null where the input part comes in `gates`
+    const T* weight_hh;          // (G*H, k*H)
+    const T *bias_ih, *bias_hh;  // (G*H)
+    const T* peephole;           // (3*H): i f o
     const T *gain_hh, *gain_c, *bias_c;  // layer normalisation: (G*H), (H), (H)
     const T *first_h, *first_c;          // (k, B, H), (B, H): where the sequences start
     const uint8_t* resets;               // (T, B): the initial state enters instead of the last
@@ -42,7 +45,8 @@ struct Sequence {
     // Written by the forward pass and read by the backward pass.
     T *h, *c;               // (T, B, H): the states; 0 in the padding
     T *last_h, *last_c;     // (k, B, H), (B, H)
-    T* gates;               // (N, G*H): the input part, which the activated gates replace
+    T* gates;               // (N, G*H): the activated gates, which replace the input part; null
+                            // where there is neither: without `saving`, or where h is the gate
     T* entering;            // (N, k*H): what enters W_hh, where it is not simply the row before
     T* inner;               // (N, H): u_n of the GRU
     T *normal, *scale;      // (N, G*H), (N): the recurrent part normalised, and 1 / its deviation
@@ -58,9 +62,11 @@ template <class T>
 struct Gradients {
     const T *h, *c;            // (T, B, H)
     const T *last_h, *last_c;  // (k, B, H), (B, H)
-    T *a, *u;              // (N, G*H): of the input part, and of W_hh's product; may be the same
-    T *first_h, *first_c;  // (k, B, H), (B, H)
-    T *initial_h, *initial_c;                                   // (k, B, H), (B, H); with resets
+    T* x;                      // (T, B, D), only where the forward pass had x
+    T *a, *u;  // (N, G*H): of the input part, and of W_hh's product; may be the same
+    uint16_t *narrow_a, *narrow_u;  // the same in bfloat16, only where there are tiles
+    T *first_h, *first_c;           // (k, B, H), (B, H)
+    T *initial_h, *initial_c;       // (k, B, H), (B, H); with resets
     T *bias_a, *bias_u, *gain_hh, *peephole, *gain_c, *bias_c;  // as the parameters
 };
 

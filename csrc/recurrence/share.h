@@ -4,6 +4,7 @@
 // after every timestep. Rows never meet, but every core reads all weights.
 #pragma once
 
+#include "recurrence/pack.h"
 #include "recurrence/sequence.h"
 #include "simd/vector.h"
 #include "threads/team.h"
@@ -15,11 +16,17 @@ struct Share {
     static constexpr size_t L = lanes<T>;
     size_t row = 0, row_step = 1;  // rows row, row + row_step ..
     size_t panel = 0, panel_end;   // vectors of hidden units
+    size_t index, threads;
     bool by_rows;
 
-    Share(const Sequence<T>& s, const Team& team) : panel_end((s.units + L - 1) / L) {
-        // A normalisation needs all units of a row at once.
-        by_rows = team.count > 1 && (s.gain_hh || panel_end < team.count);
+    Share(const Sequence<T>& s, const Team& team)
+        : panel_end((s.units + L - 1) / L), index(team.index), threads(team.count) {
+        // A normalisation needs all units of a row at once. Weights that leave half of a core's
+        // cache free are no reason to meet.
+        constexpr size_t cache = size_t(1) << 20, enough = 16;
+        const size_t weights = gates_of(s.cell) * s.units * (s.order * s.units + s.inputs);
+        const bool small = weights * sizeof(T) <= cache && s.batch >= enough * team.count;
+        by_rows = team.count > 1 && (s.gain_hh || panel_end < team.count || small);
         if (by_rows) {
             row = team.index;
             row_step = team.count;
@@ -33,6 +40,13 @@ struct Share {
     size_t rows(size_t n) const { return n <= row ? 0 : (n - row - 1) / row_step + 1; }
     size_t row_at(size_t i) const { return row + i * row_step; }
     size_t panels() const { return panel_end - panel; }
+    Panels mine(const Sequence<T>& s) const { return {panel, panel_end, s.units}; }
+    // This thread's part of other columns, as the units are split.
+    Panels split(size_t columns) const {
+        const size_t all = (columns + L - 1) / L;
+        if (by_rows) return {0, all, columns};
+        return {all * index / threads, all * (index + 1) / threads, columns};
+    }
     size_t column() const { return panel * L; }
     size_t columns(size_t units) const {
         const size_t end = panel_end * L < units ? panel_end * L : units;
@@ -58,6 +72,10 @@ struct Share {
     }
     void meet(const Team& team) const {
         if (!by_rows) team.meet();
+    }
+    size_t arrive(const Team& team) const { return by_rows ? 0 : team.arrive(); }
+    void leave(const Team& team, size_t round) const {
+        if (!by_rows) team.leave(round);
     }
 };
 

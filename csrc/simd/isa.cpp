@@ -1,5 +1,11 @@
 #include "simd/isa.h"
 
+#ifdef ELMAN_AMX
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <cstdlib>
 #include <stdexcept>
 
@@ -19,8 +25,28 @@ namespace avx512vnni {
 extern const Kernels table;
 }
 #endif
+#ifdef ELMAN_AMX
+namespace amx {
+extern const Kernels table;
+}
+#endif
 
 namespace {
+
+#ifdef ELMAN_AMX
+// Tiles are there where the processor has them, the system keeps them for a thread that is not
+// running, and this process asked it to. It is asked once; what it refuses stays away.
+bool has_tiles() {
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    constexpr unsigned needed = 1u << 22 | 1u << 24;  // AMX-BF16, AMX-TILE
+    if ((d & needed) != needed || !__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
+    if (!(a & 1u << 5)) return false;  // AVX512-BF16
+    constexpr long request_permission = 0x1023, tile_data = 18;
+    static const bool granted = syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+    return granted;
+}
+#endif
 
 std::vector<const Kernels*> available() {
     std::vector<const Kernels*> found{&baseline::table};
@@ -35,6 +61,9 @@ std::vector<const Kernels*> available() {
     }
     if (found.back() == &avx512::table && __builtin_cpu_supports("avx512vnni"))
         found.push_back(&avx512vnni::table);
+#endif
+#ifdef ELMAN_AMX
+    if (found.back() == &avx512vnni::table && has_tiles()) found.push_back(&amx::table);
 #endif
     return found;
 }

@@ -16,6 +16,7 @@ struct Kernels {
     const char* name;
     size_t vector_bytes;
     size_t int8_group;  // how many inputs one instruction takes where weights have 8 bits
+    bool tiles;         // weights in bfloat16 are whole tiles, see simd/tiles.h
 
     // One timestep of one layer, by the format of its weights.
     void (*step_float32)(const Layer<float>&, const Frame<float>&);

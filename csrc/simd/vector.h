@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #define ELMAN_INLINE inline __attribute__((always_inline))
 
@@ -76,6 +77,24 @@ template <class T>
 ELMAN_INLINE Vec<T> magnitude(Vec<T> v) {
     const Int<T> sign = Int<T>(1) << (8 * sizeof(T) - 1);
     return (Vec<T>)((Vec<Int<T>>)v & ~broadcast<Int<T>>(sign));
+}
+
+// Rows become columns: at every step two blocks of lanes change places.
+template <class T, size_t step, size_t... lane>
+ELMAN_INLINE void exchange(Vec<T>& a, Vec<T>& b, std::index_sequence<lane...>) {
+    constexpr size_t L = lanes<T>;
+    const Vec<T> old = a;
+    a = __builtin_shufflevector(old, b, (lane & step ? L + lane - step : lane)...);
+    b = __builtin_shufflevector(old, b, (lane & step ? L + lane : lane + step)...);
+}
+
+template <class T, size_t step = lanes<T> / 2>
+ELMAN_INLINE void transpose(Vec<T> (&rows)[lanes<T>]) {
+#pragma GCC unroll 16
+    for (size_t i = 0; i < lanes<T>; ++i)
+        if (!(i & step))
+            exchange<T, step>(rows[i], rows[i + step], std::make_index_sequence<lanes<T>>());
+    if constexpr (step > 1) transpose<T, step / 2>(rows);
 }
 
 }  // namespace elman::ELMAN_ISA

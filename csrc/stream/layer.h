@@ -53,6 +53,12 @@ constexpr size_t padded(size_t size) {
     return (size + 15) / 16 * 16;
 }
 
+// How many inputs one tile of bfloat16 weights takes, where there are tiles, and a row of codes.
+constexpr size_t tile_depth = 32;
+constexpr size_t code_row(size_t size) {
+    return (size + tile_depth - 1) / tile_depth * tile_depth;
+}
+
 // The constant part. Arrays that an option does not use are empty.
 template <class T>
 struct Layer {
@@ -62,6 +68,7 @@ struct Layer {
     size_t order = 1;                           // 0: a dense layer, h = W x + b, without a state
     size_t inputs = 0, units = 0, outputs = 0;  // of x, c and h; h is smaller after a projection
     size_t gates = 0, wide = 1, panels = 0;
+    bool tiled = false;        // see simd/tiles.h
     T keep_h = 0, keep_c = 0;  // zoneout: the share of the old state that stays
 
     // [panel][segment][group][gate][lane][member]: segment 0 is x, segment j is h_{t-j}; a group is
@@ -95,7 +102,7 @@ struct Frame {
     // fewer than 32.
     T *a, *u, *seen, *gate;
     size_t part_stride;  // of a and u
-    uint16_t* codes;     // [segment][batch][..]
+    uint16_t* codes;     // [segment][batch][part][..]
     float* code_scale;   // [segment][batch]
     bool backwards;      // through the panels
     size_t threads;      // among which the panels are shared

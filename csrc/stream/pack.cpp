@@ -22,7 +22,10 @@ struct Packer {
     Layer<T>& layer;
     size_t lanes;
     size_t group;                               // of inputs
+    bool tiles;                                 // of bfloat16: whole ones, and each number itself
     size_t vectors = layer.gates * layer.wide;  // in a panel
+
+    size_t groups_in(size_t n) const { return ((tiles ? code_row(n) : n) + group - 1) / group; }
 
     // Where a unit stands in [panel][part][lane].
     size_t place(size_t unit, size_t part, size_t parts) const {
@@ -62,9 +65,9 @@ struct Packer {
                 });
             case Format::bfloat16:
                 return row(from, n, reinterpret_cast<uint16_t*>(to) + offset,
-                           [below = uint16_t(0), second = false](T w) mutable {
+                           [below = uint16_t(0), second = false, this](T w) mutable {
                                below = upper_half(static_cast<float>(w), second ? below : 0);
-                               second = !second;
+                               second = !second && !tiles;
                                return below;
                            });
             case Format::float32:
@@ -87,8 +90,7 @@ struct Packer {
         const size_t bytes = coded ? 1 : layer.format == Format::bfloat16 ? 2 : sizeof(T);
         const size_t vector = vectors * lanes * group;
         const size_t head_size = coded && group == 4 ? vectors * lanes * 4 : 0;
-        const size_t x_groups = (layer.inputs + group - 1) / group;
-        const size_t h_groups = (layer.outputs + group - 1) / group;
+        const size_t x_groups = groups_in(layer.inputs), h_groups = groups_in(layer.outputs);
         const size_t panel_size =
             (x_groups + layer.order * h_groups) * vector + (1 + layer.order) * head_size;
         layer.weights = Array<std::byte>(layer.panels * panel_size * bytes);
@@ -132,6 +134,8 @@ Layer<T> pack(Cell cell, Format format, Sizes sizes, const Parameters<T>& from,
     layer.units = sizes.units;
     layer.outputs = sizes.outputs;
     layer.gates = cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1;
+    // Below, tiles are no faster for one row.
+    layer.tiled = kernels.tiles && format == Format::bfloat16 && layer.units >= 64;
     const size_t lanes = kernels.vector_bytes / sizeof(T);
     const size_t vectors = (layer.units + lanes - 1) / lanes;
     // Wide panels use each broadcast input four times, but fill up more units.
@@ -140,7 +144,7 @@ Layer<T> pack(Cell cell, Format format, Sizes sizes, const Parameters<T>& from,
     const size_t group = format == Format::int8       ? kernels.int8_group
                          : format == Format::bfloat16 ? 2
                                                       : 1;
-    const Packer<T> packer{layer, lanes, group};
+    const Packer<T> packer{layer, lanes, group, layer.tiled};
     packer.weights(from);
     layer.bias_ih = packer.units(from.bias_ih, layer.gates);
     layer.bias_hh = packer.units(from.bias_hh, layer.gates);

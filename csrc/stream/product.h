@@ -21,7 +21,8 @@ struct Plain {
     using Stored = Real;
     using Operand = Real;
     using Sum = Vec<Real>;
-    static constexpr size_t group = 1, chains = 1;
+    static constexpr size_t group = 1, chains = 1, parts = 1;
+    static void prepare(size_t) {}
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
         sum += load<T>(w) * broadcast<T>(x[0]);
     }
@@ -32,7 +33,8 @@ struct BFloat16 {
     using Stored = uint16_t;
     using Operand = float;
     using Sum = Vec<float>;
-    static constexpr size_t group = 2, chains = 1;
+    static constexpr size_t group = 2, chains = 1, parts = 1;
+    static void prepare(size_t) {}
     // A bfloat16 is the upper half of a float. Of a pair, the first is shifted up; the second is
     // read with the first below it, and pack() chose it so that this is its nearest value.
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
@@ -62,7 +64,8 @@ struct Int8 {
     using T = float;
     using Stored = int8_t;
     using Operand = uint16_t;
-    static constexpr size_t group = 4, chains = 2;
+    static constexpr size_t group = 4, chains = 2, parts = 1;
+    static void prepare(size_t) {}
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
         int32_t upper, lower;
         __builtin_memcpy(&upper, x, sizeof upper);
@@ -84,7 +87,8 @@ struct Int8 {
     using Stored = int8_t;
     using Operand = uint16_t;
     using Sum = Vec<int32_t>;
-    static constexpr size_t group = 2, chains = 1;
+    static constexpr size_t group = 2, chains = 1, parts = 1;
+    static void prepare(size_t) {}
     static ELMAN_INLINE void add(Sum& sum, const Stored* w, const Operand* x) {
         int32_t both;
         __builtin_memcpy(&both, x, sizeof both);
@@ -106,7 +110,7 @@ struct Int8 {
     }
     static ELMAN_INLINE Vec<int32_t> whole(const Sum& sum, const Stored*) { return sum; }
 #endif
-    static float encode(const float* row, size_t n, Operand* codes) {
+    static float encode(const float* row, size_t n, Operand* codes, size_t) {
         return ELMAN_ISA::encode<group>(row, n, codes);
     }
 };

@@ -8,6 +8,9 @@
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "stream/product.h"
+#ifdef ELMAN_TILES
+#include "stream/tiled.h"
+#endif
 #include "threads/team.h"
 
 namespace elman::ELMAN_ISA {
@@ -34,6 +37,8 @@ struct Step {
     using T = typename F::T;
     static constexpr int G = C::gates * W;
     static constexpr size_t L = lanes<T>;
+    static constexpr bool tiled = F::parts == 2;
+    static constexpr int stored = C::gates == 3 ? 4 : G;  // vectors of a panel that tiles leave
     static constexpr bool coded = sizeof(typename F::Operand) == 2;
     static constexpr bool scaled = sizeof(typename F::Stored) == 1;
     static constexpr size_t head = F::group == 4 ? G * L * 4 : 0;
@@ -41,7 +46,9 @@ struct Step {
     const Layer<T>& layer;
     const Frame<T>& frame;
     const bool norm = layer.gain_ih.size() != 0;
-    const size_t code_stride = padded(layer.inputs > layer.outputs ? layer.inputs : layer.outputs);
+    const bool at_once = tiled && !norm;  // gates follow the products panel by panel
+    const size_t code_stride =
+        code_row(layer.inputs > layer.outputs ? layer.inputs : layer.outputs);
     const size_t vectors = (layer.units + L - 1) / L;  // of units; the last panel may have more
 
     size_t size_of(size_t segment) const { return segment ? layer.outputs : layer.inputs; }
@@ -60,8 +67,8 @@ struct Step {
             const size_t groups = groups_in<F>(size_of(segment)), row = segment * frame.batch + b;
             typename F::Sum sums[R][G];
             if constexpr (coded)
-                multiply<F, G, R, split>(w + head, groups, frame.codes + row * code_stride, code_stride,
-                                  sums);
+                multiply<F, G, R, split>(w + head, groups, frame.codes + row * code_stride,
+                                         code_stride, sums);
             else
                 multiply<F, G, R, split>(w, groups, row_of(segment, b), stride_of(segment), sums);
             for (int r = 0; r < R; ++r)
@@ -106,10 +113,75 @@ struct Step {
     // Rows [b, last) of one panel, as many at once as can be, then half as many, and so on.
     template <int R>
     void tiles(const typename F::Stored* w, size_t panel, size_t b, size_t last) const {
-        for (; b + R <= last; b += R) tile<R>(w, panel, b);
-        constexpr int fewer = R > 4 ? 4 : R > 2 ? 2 : 1;
-        if constexpr (R > 1)
-            if (b < last) tiles<fewer>(w, panel, b, last);
+        if constexpr (tiled) {
+            for (; b < last; b += F::rows) tiles_of_rows(w, panel, b, last);
+        } else {
+            for (; b + R <= last; b += R) tile<R>(w, panel, b);
+            constexpr int fewer = R > 4 ? 4 : R > 2 ? 2 : 1;
+            if constexpr (R > 1)
+                if (b < last) tiles<fewer>(w, panel, b, last);
+        }
+    }
+
+    // The same of as many rows as F takes at once, or those up to `last`.
+    void tiles_of_rows(const typename F::Stored* w, size_t panel, size_t b, size_t last) const {
+        using Tiles = typename F::Tiles;
+        constexpr bool gru = C::gates == 3;
+        const uint16_t* const x = frame.codes + b * F::parts * code_stride;
+        const size_t x_size = groups_in<F>(layer.inputs) * G * L * F::group;
+        const size_t h_size = groups_in<F>(layer.outputs) * G * L * F::group;
+        Tiles sums;
+        Tiles::zero();
+        Tiles::template add<G>(w, layer.inputs, x, code_stride);
+        if (norm) {
+            sums.template take<G>();
+            put_sums(sums, frame.a, panel, b, last);
+            Tiles::zero();
+        }
+        w += x_size;
+        for (size_t j = 1; j <= layer.order; ++j, w += h_size) {
+            const uint16_t* const h = x + j * frame.batch * F::parts * code_stride;
+            if (gru && !norm)
+                Tiles::template add<G, gru>(w, layer.outputs, h, code_stride);
+            else
+                Tiles::template add<G>(w, layer.outputs, h, code_stride);
+        }
+        if (norm) {
+            sums.template take<G>();
+            put_sums(sums, frame.u, panel, b, last);
+        } else {
+            Tiles::template put<stored>(frame.a + b * frame.part_stride + panel * stored * L,
+                                        frame.part_stride / 2);
+        }
+    }
+
+    template <class Tiles>
+    void put_sums(const Tiles& sums, T* part, size_t panel, size_t b, size_t last) const {
+        for (size_t r = 0; r < F::rows && b + r < last; ++r)
+            for (int g = 0; g < G; ++g)
+                store<T>(part + (b + r) * frame.part_stride + (panel * G + g) * L, sums.of(r, g));
+    }
+
+    // a_t and u_t of one vector of units. On tiles, and without a normalisation, what is in a and u
+    // are the two parts of sums in which a and u are one, but for the GRU's third: that has a
+    // fourth.
+    ELMAN_INLINE void gates_of(size_t i, const T* a, const T* u, Vec<T>* a_t, Vec<T>* u_t) const {
+        constexpr int gates = C::gates;
+        const bool parts = tiled && !norm;
+        const size_t from = i * (parts ? size_t(stored) / W : gates) * L, at = i * gates * L;
+        for (int g = 0; g < gates; ++g) {
+            a_t[g] = load<T>(a + from + g * L);
+            u_t[g] = load<T>(u + from + g * L);
+        }
+        if (!parts) return;
+        if constexpr (gates == 3) {
+            a_t[2] += u_t[2];
+            u_t[2] = load<T>(a + from + 3 * L) + load<T>(u + from + 3 * L);
+        }
+        for (int g = 0; g < gates; ++g) {
+            a_t[g] += load<T>(layer.bias_ih.data() + at + g * L);
+            u_t[g] += load<T>(layer.bias_hh.data() + at + g * L);
+        }
     }
 
     // Ba et al. (2016), equation 20, over the real units of v[panel][width][lane], in place.
@@ -131,21 +203,15 @@ struct Step {
             store<T>(v + i, load<T>(v + i) * inverse * load<T>(gain + i) + load<T>(shift + i));
     }
 
-    // From a and u of one row to its new state.
-    void finish(size_t b) const {
-        T* const a = frame.a + b * frame.part_stride;
-        T* const u = frame.u + b * frame.part_stride;
-        if (norm) {
-            normalise(a, C::gates, layer.gain_ih.data(), layer.bias_ih.data());
-            normalise(u, C::gates, layer.gain_hh.data(), layer.bias_hh.data());
-        }
-        for (size_t i = 0; i < vectors; ++i) {
+    // The gates of one panel of one row; its new state, or of the LSTM all that comes before
+    // `output`.
+    void activate(size_t b, size_t panel) const {
+        const T* const a = frame.a + b * frame.part_stride;
+        const T* const u = frame.u + b * frame.part_stride;
+        for (size_t i = panel * W; i < (panel + 1) * W && i < vectors; ++i) {
             constexpr int gates = C::gates;
             Vec<T> a_t[gates], u_t[gates];
-            for (int g = 0; g < gates; ++g) {
-                a_t[g] = load<T>(a + (i * gates + g) * L);
-                u_t[g] = load<T>(u + (i * gates + g) * L);
-            }
+            gates_of(i, a, u, a_t, u_t);
             if (gates == 1 && layer.order == 0) {
                 const Place<T> at = place(i, b);
                 store<T>(at.h, zoneout<T>(layer.keep_h, load<T>(at.h_old), a_t[0] + u_t[0]));
@@ -153,12 +219,35 @@ struct Step {
                 C::template step<T>(layer, i, a_t, u_t, place(i, b));
             }
         }
+    }
+
+    void output(size_t b, size_t panel) const {
         if constexpr (C::gates == 4) {
-            if (norm) normalise(place(0, b).seen, 1, layer.gain_c.data(), layer.bias_c.data());
-            for (size_t panel = 0; panel < layer.panels; ++panel) {
-                const Place<T> at = place(panel, b);
-                C::template output<T>(layer, load<T>(at.gate), load<T>(at.seen), at);
-            }
+            const Place<T> at = place(panel, b);
+            C::template output<T>(layer, load<T>(at.gate), load<T>(at.seen), at);
+        }
+    }
+
+    // From a and u of one row to its new state.
+    void finish(size_t b) const {
+        if (norm) {
+            normalise(frame.a + b * frame.part_stride, C::gates, layer.gain_ih.data(),
+                      layer.bias_ih.data());
+            normalise(frame.u + b * frame.part_stride, C::gates, layer.gain_hh.data(),
+                      layer.bias_hh.data());
+        }
+        for (size_t panel = 0; panel < layer.panels; ++panel) activate(b, panel);
+        if (C::gates == 4 && norm)
+            normalise(place(0, b).seen, 1, layer.gain_c.data(), layer.bias_c.data());
+        for (size_t panel = 0; panel < layer.panels; ++panel) output(b, panel);
+    }
+
+    // Tiles work beside all other units, so that the gates of a panel cost least while those
+    // multiply the next one's weights.
+    void finish_panel(size_t panel, size_t b, size_t last) const {
+        for (; b < last; ++b) {
+            activate(b, panel);
+            output(b, panel);
         }
     }
 
@@ -166,8 +255,9 @@ struct Step {
         for (size_t segment = 0; segment <= layer.order; ++segment)
             for (size_t b = 0; b < frame.batch; ++b) {
                 const size_t row = segment * frame.batch + b;
-                frame.code_scale[row] = F::encode(row_of(segment, b), size_of(segment),
-                                                  frame.codes + row * code_stride);
+                frame.code_scale[row] =
+                    F::encode(row_of(segment, b), size_of(segment),
+                              frame.codes + row * F::parts * code_stride, code_stride);
             }
     }
 
@@ -182,15 +272,30 @@ struct Step {
         } job{*this, w, panel_size};
         const auto products = [](const Team& team, void* data) {
             const Job& mine = *static_cast<const Job*>(data);
+            F::prepare(1);
             const size_t all = mine.step.layer.panels, first = all * team.index / team.count;
             const size_t last = all * (team.index + 1) / team.count;
-            for (size_t i = first; i < last; ++i) {
-                const size_t panel = mine.step.frame.backwards ? first + last - 1 - i : i;
-                mine.step.template tile<1, parts_of_one_row(G)>(mine.w + panel * mine.panel_size, panel, 0);
-            }
+            mine.step.template panels<true>(first, last, 0, 1, mine.w, mine.panel_size);
         };
         run_team(frame.threads, products, &job);
-        finish(0);
+        if (!at_once) finish(0);
+    }
+
+    // The products of panels [first, last) and of rows [b, end), and where tiles allow all that
+    // follows from them.
+    template <bool alone>
+    void panels(size_t first, size_t last, size_t b, size_t end, const typename F::Stored* w,
+                size_t panel_size) const {
+        size_t panel = first, before = last;
+        for (size_t i = first; i < last; ++i, before = panel) {
+            panel = frame.backwards ? first + last - 1 - i : i;
+            if constexpr (alone && !tiled)
+                tile<1, parts_of_one_row(G)>(w + panel * panel_size, panel, b);
+            else
+                tiles<rows_of_tile(G, F::chains)>(w + panel * panel_size, panel, b, end);
+            if (at_once && i > first) finish_panel(before, b, end);
+        }
+        if (at_once && first < last) finish_panel(before, b, end);
     }
 
     void run() const {
@@ -199,13 +304,13 @@ struct Step {
             groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.outputs);
         const size_t panel_size = groups * G * L * F::group + (1 + layer.order) * head;
         if (frame.alone) return run_one(panel_size);
+        F::prepare(frame.batch);
         for (size_t first = 0; first < frame.batch; first += rows_at_once) {
             const size_t some = frame.batch - first;
             const size_t last = first + (some < rows_at_once ? some : rows_at_once);
             const auto* w = reinterpret_cast<const typename F::Stored*>(layer.weights.data());
-            for (size_t panel = 0; panel < layer.panels; ++panel, w += panel_size)
-                tiles<rows_of_tile(G, F::chains)>(w, panel, first, last);
-            for (size_t b = first; b < last; ++b) finish(b);
+            panels<false>(0, layer.panels, first, last, w, panel_size);
+            for (size_t b = first; !at_once && b < last; ++b) finish(b);
         }
     }
 };

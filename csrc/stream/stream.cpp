@@ -29,20 +29,26 @@ Stream<T>::Stream(std::shared_ptr<const Stack<T>> stack, size_t batch)
         memory.h = Array<T>((layer.order + 1) * batch * padded(layer.outputs));
         if (lstm) memory.c = Array<T>(rows);
         // A projection has fewer units, but its panels may be wider.
+        const bool tiled = layer.tiled || (layer.projection && layer.projection->tiled);
         const size_t last = layer.projection ? layer.projection->bias_ih.size() : 0;
-        const size_t gates = batch * std::max(layer.bias_ih.size(), last);
-        memory.a = Array<T>(gates);
-        memory.u = Array<T>(gates);
+        // Tiles leave a fourth sum beside the three of the GRU, and whole rows of tiles.
+        const size_t width = layer.bias_ih.size();
+        const size_t wider = layer.tiled && layer.cell == Cell::gru ? width / 3 * 4 : width;
+        memory.part = std::max(wider, last);
+        memory.parts = Array<T>(2 * (tiled ? (batch + 7) / 8 * 8 : batch) * memory.part);
         if (layer.projection) memory.unprojected = Array<T>(rows);
         if (lstm) memory.seen = Array<T>(rows);
         if (lstm) memory.gate = Array<T>(rows);
-        if (layer.format == Format::int8 || layer.format == Format::bfloat16) {
-            const size_t segments = (layer.order + 1) * batch;
-            memory.codes = Array<uint16_t>(segments * padded(std::max(layer.inputs, layer.units)));
-            memory.code_scale = Array<float>(segments);
+        if (layer.format == Format::int8 || tiled) {
+            // Of bfloat16 each row has two parts, and tiles are read whole.
+            const size_t rows = (layer.order + 1) * batch;
+            const size_t parts = tiled ? 2 * rows + 16 : rows;
+            memory.codes = Array<uint16_t>(
+                parts * code_row(std::max({layer.inputs, layer.units, layer.outputs})));
+            memory.code_scale = Array<float>(rows);
         }
         // What is read before it is written shall be seen.
-        for (Array<T>* scratch : {&memory.a, &memory.u, &memory.seen, &memory.gate})
+        for (Array<T>* scratch : {&memory.parts, &memory.seen, &memory.gate})
             std::fill_n(scratch->data(), scratch->size(), std::numeric_limits<T>::quiet_NaN());
         memory_.push_back(std::move(memory));
     }
@@ -124,11 +130,11 @@ Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride, bool alone)
     frame.h = constant.projection ? memory.unprojected.data() : slot(layer, constant.order);
     frame.c = memory.c.data();
     frame.stride = padded(constant.units);
-    frame.a = memory.a.data();
-    frame.u = memory.u.data();
+    frame.a = memory.parts.data();
+    frame.u = frame.a + memory.part;
     frame.seen = memory.seen.data();
     frame.gate = memory.gate.data();
-    frame.part_stride = constant.bias_ih.size();
+    frame.part_stride = 2 * memory.part;
     frame.codes = memory.codes.data();
     frame.code_scale = memory.code_scale.data();
     frame.backwards = memory.backwards;
@@ -157,7 +163,6 @@ void Stream<T>::run_projection(const Layer<T>& layer, Frame<T> frame, T* h) cons
     frame.x_stride = frame.stride;
     frame.h = h;
     frame.stride = padded(layer.outputs);
-    frame.part_stride = layer.bias_ih.size();
     run(layer, frame);
 }
 

@@ -46,9 +46,9 @@ class Stream {
     void timestep(Rows x, T* y);
     void timestep_ids(Rows ids, size_t bytes, T* y);
 
-    // One timestep of `rows` streams, at most `batch`, whose states the caller keeps: `from` and `to`
-    // are (rows, state_size()), the states of all layers one after the other. A row's result does not
-    // depend on the others, to the last bit. What the stream itself keeps is lost.
+    // One timestep of `rows` streams, at most `batch`, whose states the caller keeps: `from` and
+    // `to` are (rows, state_size()), the states of all layers one after the other. A row's result
+    // does not depend on the others, to the last bit. What the stream itself keeps is lost.
     void advance(size_t rows, Rows x, size_t bytes, const T* from, T* to, T* y);
     size_t state_size() const;
 
@@ -69,7 +69,8 @@ class Stream {
         Array<T> h;  // a ring of order + 1 slots: the past, and the one that is written
         size_t newest = 0;
         bool backwards = false;
-        Array<T> c, a, u, seen, gate;
+        Array<T> c, parts, seen, gate;
+        size_t part;  // of a row of `parts`, which is a and then u
         Array<T> unprojected;
         Array<uint16_t> codes;
         Array<float> code_scale;

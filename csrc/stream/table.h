@@ -21,26 +21,22 @@ void apply(Function function, const T* in, T* out, size_t n) {
     }
 }
 
+inline void step_bfloat16(const Layer<float>& layer, const Frame<float>& frame) {
+#ifdef ELMAN_TILES
+    if (layer.tiled) return step<Tiled>(layer, frame);
+#endif
+    step<BFloat16>(layer, frame);
+}
+
 #define ELMAN_STRING(name) #name
 #define ELMAN_NAME(name) ELMAN_STRING(name)
 
 extern const Kernels table;
 const Kernels table = {
-    ELMAN_NAME(ELMAN_ISA),
-    ELMAN_VECTOR_BYTES,
-    Int8::group,
-    step<Plain<float>>,
-    step<BFloat16>,
-    step<Int8>,
-    step<Plain<double>>,
-    log_softmax<float>,
-    log_softmax<double>,
-    forward<float>,
-    forward<double>,
-    backward<float>,
-    backward<double>,
-    apply<float>,
-    apply<double>,
+    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES,  Int8::group,    tiled<float>,
+    step<Plain<float>>,    step_bfloat16,       step<Int8>,     step<Plain<double>>,
+    log_softmax<float>,    log_softmax<double>, forward<float>, forward<double>,
+    backward<float>,       backward<double>,    apply<float>,   apply<double>,
 };
 
 }  // namespace elman::ELMAN_ISA

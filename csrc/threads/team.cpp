@@ -159,13 +159,18 @@ Pool& own_pool() {
 
 }  // namespace
 
-void Barrier::wait(size_t count) {
+size_t Barrier::arrive(size_t count) {
     const size_t round = round_.load(std::memory_order_acquire);
     if (round != abandoned && arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
         arrived_.store(0, std::memory_order_relaxed);
-        round_.store(round + 1, std::memory_order_release);
-        return;
+        // Where another has thrown in the meantime, this must not be undone.
+        size_t expected = round;
+        round_.compare_exchange_strong(expected, round + 1, std::memory_order_acq_rel);
     }
+    return round;
+}
+
+void Barrier::leave(size_t round) const {
     for (int i = 0; round_.load(std::memory_order_acquire) == round && round != abandoned; ++i)
         rest(i);
     if (round_.load(std::memory_order_acquire) == abandoned) throw Abandoned();

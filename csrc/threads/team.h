@@ -11,7 +11,10 @@ namespace elman {
 class Barrier {
   public:
     // Throws where one of the team will not come, since it has thrown.
-    void wait(size_t count);
+    void wait(size_t count) { leave(arrive(count)); }
+    // The same in two steps, between which there is something else to do.
+    size_t arrive(size_t count);
+    void leave(size_t round) const;
     void abandon() noexcept;
 
   private:
@@ -26,6 +29,10 @@ struct Team {
 
     void meet() const {
         if (count > 1) barrier.wait(count);
+    }
+    size_t arrive() const { return count > 1 ? barrier.arrive(count) : 0; }
+    void leave(size_t round) const {
+        if (count > 1) barrier.leave(round);
     }
 };
 

@@ -70,8 +70,9 @@ def check_shape(operation: str, name: str, array: Any, expected: Sequence[int | 
     elman.errors.UsageError: [LSTM] input must have shape (T, B, 9), found (5, 3, 8)
     """
     found = tuple(array.shape)  # not int(): a traced size would no longer be free
-    fits = len(found) == len(expected) and all(
-        isinstance(want, str) or want == size for want, size in zip(expected, found, strict=True)
+    fits = found == tuple(expected) or (
+        len(found) == len(expected)
+        and all(isinstance(w, str) or w == size for w, size in zip(expected, found, strict=True))
     )
     if not fits:
         wanted = ", ".join(str(size) for size in expected)

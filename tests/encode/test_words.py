@@ -1,5 +1,7 @@
 """The rule that cuts text into pieces."""
 
+import random
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -94,3 +96,18 @@ def test_split_typed(typed, begun):
 )
 def test_word_of(piece, word):
     assert word_of(piece) == word
+
+
+def test_the_last_break_is_the_last_place_where_a_piece_must_begin():
+    """By its rule, letter by letter: before white space, after a newline, before an ideograph."""
+    draw = random.Random(1)
+    for _ in range(20_000):
+        text = "".join(draw.choice("ab  \n\t\x1c.'字é") for _ in range(draw.randrange(7)))
+        places = [
+            i
+            for i in range(len(text) + 1)
+            if (0 < i < len(text) and not text[i - 1].isspace() and text[i].isspace())
+            or (i > 0 and text[i - 1] == "\n")
+            or (i < len(text) and text[i] == "字" and text[i - 1 : i] != " ")
+        ]
+        assert last_break(text) == max(places, default=0), repr(text)

@@ -107,7 +107,8 @@ def sequence(chance: random.Random, memory: Memory) -> tuple[dict[str, Any], lis
         "cell": cell, "order": order, "relu": chance.random() < 0.5,
         "reverse": chance.random() < 0.5, "steps": steps, "batch": batch, "units": units,
         "threads": chance.choice([1, 1, 2, 3]), "keep_is_constant": chance.random() < 0.5,
-        "saving": chance.random() < 0.8,
+        "saving": chance.random() < 0.8, "inputs": chance.choice([0, 1, 7, 20]),
+        "bfloat16": chance.random() < 0.3,
     }  # fmt: skip
     inputs: Arrays = {}
     rows = every
@@ -117,6 +118,7 @@ def sequence(chance: random.Random, memory: Memory) -> tuple[dict[str, Any], lis
         inputs["lengths"], rows = lengths, int(lengths.sum())
     kept = units if options["keep_is_constant"] else every * units
     wanted = {
+        "x": (True, every * options["inputs"]), "weight_ih": (True, width * options["inputs"]),
         "weight_hh": (True, width * past), "bias_ih": (chance.random() < 0.7, width),
         "bias_hh": (chance.random() < 0.7, width), "norm_hh": (norm, width),
         "peephole": (lstm, 3 * units), "norm_c": (lstm and norm, units),

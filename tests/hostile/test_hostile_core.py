@@ -48,6 +48,7 @@ def sound(dtype: Any = np.float32) -> tuple[dict[str, Any], dict[str, Any], dict
     options: dict[str, Any] = {
         "cell": "gru", "order": 1, "relu": False, "reverse": False, "steps": T, "batch": B,
         "units": H, "threads": 2, "saving": True, "keep_is_constant": False,
+        "inputs": 0, "bfloat16": False,
     }  # fmt: skip
     inputs = {"weight_hh": np.full((3 * H, H), 0.1, dtype), "first_h": np.ones((1, B, H), dtype)}
     sizes = {"gates": (T * B, 3 * H), "inner": (T * B, H), "h": (T, B, H), "last_h": (1, B, H)}
@@ -82,6 +83,18 @@ def test_sizes(name: str, value: int) -> None:
 @pytest.mark.parametrize("value", [2**63, 1.0, "4", [4], True, np.float32(4)])
 def test_sizes_are_whole_numbers(value: object) -> None:
     refused(TypeError, "steps must be a whole number", steps=value)
+
+
+def test_what_the_input_part_is_made_of() -> None:
+    refused(ValueError, "inputs must be from 0 to 1048576, found -1", inputs=-1)
+    refused(ValueError, "x must be given", inputs=5)
+    refused(ValueError, "x must hold 40 numbers, found 3", inputs=5, x=np.ones(3, np.float32))
+    x = np.ones((4, 2, 5), np.float32)
+    refused(ValueError, "weight_ih must be given", inputs=5, x=x)
+    given = {"inputs": 5, "x": x, "weight_ih": np.ones((9, 5), np.float32)}
+    refused(ValueError, "gates must be given", **given, gates=None)
+    norm = {"norm_hh": np.ones(9, np.float32)}
+    refused(ValueError, "inputs must be 0 with norm_hh", **given, **norm)
 
 
 def test_products_that_leave_64_bits() -> None:

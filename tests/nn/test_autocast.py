@@ -15,8 +15,8 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("LSTM", {}),
     "lstm-all": ("LSTM", {"peephole": True, "layer_norm": True, "zoneout": 0.2}),
 }
-# Relative to the largest entry: bfloat16 has 8 bits. Measured 0.0089 at most, frozen at
-# less than twice that: other products on other machines round elsewhere.
+# Relative to the largest entry: bfloat16 has 8 bits. Measured 0.0105 at most, frozen at
+# 1.5 times that: other products on other machines round elsewhere.
 ALLOWED = 0.016
 
 
@@ -27,7 +27,8 @@ def answers(layer: Any, x: torch.Tensor, hx: Any, narrow: bool) -> list[torch.Te
     x = x.clone().requires_grad_()
     hx = [s.clone().requires_grad_() for s in hx]
     with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
-        y, state = layer(x, tuple(hx) if len(hx) > 1 else hx[0], lengths=[9, 4, 7])
+        lengths = [9, *(1 + 5 * b % 9 for b in range(1, x.shape[1]))]
+        y, state = layer(x, tuple(hx) if len(hx) > 1 else hx[0], lengths=lengths)
     states = state if isinstance(state, tuple) else (state,)
     if narrow and x.dtype == torch.float32:
         assert {y.dtype, *(s.dtype for s in states)} == {torch.bfloat16}
@@ -38,25 +39,34 @@ def answers(layer: Any, x: torch.Tensor, hx: Any, narrow: bool) -> list[torch.Te
     return [*(r.detach() for r in read), x.grad, *(s.grad for s in hx), *parameters]
 
 
-def make(kind: str, dtype: torch.dtype) -> tuple[Any, torch.Tensor, list[torch.Tensor]]:
+def make(
+    kind: str, dtype: torch.dtype, batch: int = 3, inputs: int = 7, units: int = 21
+) -> tuple[Any, torch.Tensor, list[torch.Tensor]]:
     cell, options = LAYERS[kind]
     torch.manual_seed(2)
-    layer = getattr(nn, cell)(7, 21, num_layers=2, bidirectional=True, dtype=dtype, **options)
+    layer = getattr(nn, cell)(
+        inputs, units, num_layers=2, bidirectional=True, dtype=dtype, **options
+    )
     for parameter in layer.parameters():
         if parameter.ndim == 1:
             torch.nn.init.normal_(parameter, 0.3, 0.3)
-    states = layer.initial_state(3)
+    states = layer.initial_state(batch)
     shapes = [s.shape for s in (states if isinstance(states, tuple) else (states,))]
     return (
         layer.eval(),
-        torch.randn(9, 3, 7, dtype=dtype),
+        torch.randn(9, batch, inputs, dtype=dtype),
         [torch.randn(shape, dtype=dtype) for shape in shapes],
     )
 
 
+# Whole tiles are 16 rows, 16 units and 32 inputs; none of these is a multiple of one but the last.
+SIZES = {"small": (3, 7, 21), "odd": (19, 37, 67), "whole": (32, 64, 64)}
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", LAYERS)
-def test_bfloat16_is_close_in_values_and_all_gradients(kind: str) -> None:
-    problem = make(kind, torch.float32)
+def test_bfloat16_is_close_in_values_and_all_gradients(kind: str, size: str) -> None:
+    problem = make(kind, torch.float32, *SIZES[size])
     with nn.implementation("loop"):
         expected = answers(*problem, narrow=False)
     with nn.implementation("core"):

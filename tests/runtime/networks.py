@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
+from elman.core import native
 from elman.reference import build
 from elman.runtime.rounding import rounded
-from elman.spec import LayerSpec, suffix
+from elman.spec import CELLS, LayerSpec, suffix
 
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "elman": ("elman", {}),
@@ -36,6 +38,12 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }
+
+
+def on_tiles(units: int) -> bool:
+    """Whether the core keeps bfloat16 weights of a layer on tiles, and so each of them exactly."""
+    core = native()
+    return core is not None and core.has_tiles() and units >= 64
 
 
 @dataclass
@@ -68,12 +76,16 @@ class Network:
     def kept(self, weights: str) -> dict[str, Any]:
         """The arrays as the format ``weights`` keeps them."""
         order = self.options.get("order", 1)
-        return {
-            name: rounded(array, weights, order if name.startswith("weight_hh") else 1)
-            if name.startswith("weight")
-            else array
-            for name, array in self.arrays.items()
-        }
+
+        def of(name: str, array: np.ndarray) -> np.ndarray:
+            if not name.startswith("weight"):
+                return array
+            units = len(array) // (1 if "hr" in name else len(CELLS[self.cell].gates))
+            if weights == "bfloat16" and on_tiles(units):
+                return torch.from_numpy(array).bfloat16().float().numpy()
+            return rounded(array, weights, order if name.startswith("weight_hh") else 1)
+
+        return {name: of(name, array) for name, array in self.arrays.items()}
 
     @property
     def stream_options(self) -> dict[str, Any]:

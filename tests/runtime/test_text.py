@@ -169,3 +169,19 @@ def test_normal_form_is_what_is_read(model):
     apart.feed(unicodedata.normalize("NFD", "caf\u00e9 na\u00efve "))
     joined.feed("caf\u00e9 na\u00efve ")
     assert apart.state_bytes() == joined.state_bytes()
+
+
+def test_every_token_is_computed_once(tmp_path):
+    model = load(folders.write(tmp_path / "model"))
+    calls, plain = [], model.rows.advance
+
+    def counted(states, x):
+        calls.extend(x.tolist())
+        return plain(states, x)
+
+    model.rows.advance = counted
+    stream = model.stream()
+    stream.feed("the cat")
+    written = "".join(stream.generate(60, seed=5))
+    tokens = model.vocabulary.encode("\nthe cat" + written).tolist()
+    assert calls == tokens[:-1]  # nobody has asked yet what comes after the last

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from runtime.networks import OPTIONS, Network
+from runtime.networks import OPTIONS, Network, on_tiles
 
 from elman.runtime import Stream
 from elman.runtime.rounding import bfloat16
@@ -13,6 +13,12 @@ STEPS = 5
 # bfloat16 2.4e-6, int8 3.7e-4 (its inputs have 16 bits; layer normalisation enlarges that),
 # float64 7e-15.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 1e-5, "int8": 5e-4, "float64": 1e-12}
+# On tiles inputs keep 17 bits, which a normalisation enlarges: measured 6.2e-5, without one 1.4e-5.
+ON_TILES = 1.2e-4
+
+
+def allowed(weights: str, units: int) -> float:
+    return ON_TILES if weights == "bfloat16" and on_tiles(units) else TOLERANCE[weights]
 
 
 def compare(network: Network, batch: int | None, weights: str) -> float:
@@ -38,9 +44,10 @@ def compare(network: Network, batch: int | None, weights: str) -> float:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option(option: str, weights: str) -> None:
     cell, options = OPTIONS[option]
-    network = Network(cell, options, inputs=7, units=19, layers=2)
-    assert compare(network, 3, weights) <= TOLERANCE[weights]
-    assert compare(network, None, weights) <= TOLERANCE[weights]
+    for units in (19, 67):  # where there are tiles, layers from 64 units on use them
+        network = Network(cell, options, inputs=7, units=units, layers=2)
+        assert compare(network, 3, weights) <= allowed(weights, units)
+        assert compare(network, None, weights) <= allowed(weights, units)
 
 
 @pytest.mark.parametrize("weights", TOLERANCE)
@@ -49,7 +56,7 @@ def test_every_option(option: str, weights: str) -> None:
 def test_every_size(cell: str, units: int, weights: str) -> None:
     for inputs, layers, batch in ((1, 1, None), (3, 3, 17), (33, 1, 3), (5, 2, 1)):
         network = Network(cell, {}, inputs=inputs, units=units, layers=layers)
-        assert compare(network, batch, weights) <= TOLERANCE[weights], (inputs, layers, batch)
+        assert compare(network, batch, weights) <= allowed(weights, units), (inputs, layers, batch)
 
 
 @pytest.mark.parametrize(("weights", "most"), [("bfloat16", 4e-2), ("int8", 6e-2)])

@@ -37,7 +37,7 @@ def probabilities(
     check_log_probs(scores)
     scores[np.asarray(forbidden, np.intp)] = -np.inf
     best = scores.max(initial=-np.inf)
-    if np.isneginf(best):
+    if best == -np.inf:
         raise ModelError(
             "sample", "some token must have a probability above 0, found none; use another model"
         )

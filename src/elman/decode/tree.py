@@ -63,11 +63,9 @@ class Tree:
 
     def settle(self, tokens: Iterable[int]) -> None:
         """Move the root to the end of ``tokens`` and forget what does not go on from there."""
-        root = self.root
         for token in tokens:
-            root = root.children.get(token) or self.read(root.state, token)
-        self.root = root
-        self.grown = 0 if not root.children else self.grown
+            self.root = self.follow((token,))  # at once, so that what lies behind is given back
+        self.grown = 0 if not self.root.children else self.grown
 
     def prune(self) -> None:
         """Forget all that grew from the root; its notes stay."""

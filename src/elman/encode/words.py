@@ -96,6 +96,9 @@ def last_break(text: str) -> int:
     What lies before it can be encoded for good; what lies after may still change, as ``don'``
     does when ``t`` follows.
     """
+    rest = text[1:]
+    if text.isascii() and text[:1] != "\n" and [rest] in (rest.split(), [""]):
+        return 0  # a word that is being typed, which is asked for at every letter
     start = 0
     for match in _BREAK.finditer(text):
         start = match.start()

@@ -6,6 +6,7 @@ from typing import Any
 from elman.config import option
 from elman.errors import ModelError, UsageError, check_bounds, check_choice
 from elman.spec import CELLS, LayerSpec, suffix
+from elman.storage import shown
 
 TASK = "text"
 MAX_SIZE = 1 << 16  # of any width, and MAX_LAYERS of them: what a model file may ask for
@@ -83,7 +84,8 @@ class TextModelSpec:
         for name, value in values.items():
             if name not in known or type(value) is not known[name]:
                 raise ModelError(
-                    "load model", f"config.json: spec has no such {name}: {value!r:.40}"
+                    "load model",
+                    f"config.json: spec has no such {shown(name, 40)}: {shown(repr(value), 40)}",
                 )
         if missing := known.keys() - values.keys():
             raise ModelError("load model", f"config.json: spec lacks {sorted(missing)[0]}")

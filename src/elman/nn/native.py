@@ -51,19 +51,18 @@ def run(
     training = torch.is_grad_enabled() and (
         any(t.requires_grad for t in tensors) or (seen and traced.transformed())
     )
-    words = {"relu": spec.nonlinearity == "relu", "reverse": reverse, "training": training}
-    words["bfloat16"] = narrow
-    flags = " ".join(word for word, holds in words.items() if holds)
-    call = Forward(spec.cell, spec.order, flags, " ".join(given))
-    outputs = _outputs(call, tensors, seen)
-    found = dict(zip(operators.results(*call[:3], given), outputs, strict=True))
+    words = ("relu", "reverse", "training", "bfloat16")
+    hold = (spec.nonlinearity == "relu", reverse, training, narrow)
+    flags = " ".join(word for word, holds in zip(words, hold, strict=True) if holds)
+    if training or seen:
+        call = Forward(spec.cell, spec.order, flags, " ".join(given))
+        outputs = _outputs(call, tensors, seen)
+        found = dict(zip(operators.results(*call[:3], given), outputs, strict=True))
+    else:
+        found = operators.forward(spec.cell, spec.order, flags, given)
     if narrow:
         found |= {n: t.bfloat16() for n, t in found.items() if n in operators.STATES}
-    past = found["last_h"]
-    final = (
-        *(past[i] for i in range(spec.order)),
-        *([found["last_c"]] if "last_c" in found else []),
-    )
+    final = (*found["last_h"].unbind(0), *((found["last_c"],) if "last_c" in found else ()))
     if not trajectory:
         return found["h"], final, None
     every = [found["h"]]
@@ -79,10 +78,8 @@ def _outputs(call: Forward, tensors: list[Tensor], seen: bool) -> Sequence[Tenso
     if seen:
         found: list[Tensor] = torch.ops.elman.layer(*call, tensors)
         return found
-    if "training" in call.flags:
-        kept: tuple[Tensor, ...] = _Layer.apply(call, *tensors)  # type: ignore[no-untyped-call]
-        return kept
-    return operators.layer(*call, tensors)
+    kept: tuple[Tensor, ...] = _Layer.apply(call, *tensors)  # type: ignore[no-untyped-call]
+    return kept
 
 
 def _states(prefix: str, spec: LayerSpec, state: State) -> dict[str, Tensor]:
@@ -152,16 +149,13 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, call: Forward, *tensors: Tensor) -> tuple[Tensor, ...]:
-        found = operators.layer(*call, tensors)
-        ctx.call = call
-        ctx.results = operators.results(
-            *call[:3], dict(zip(call.names.split(), tensors, strict=True))
-        )
+        given = dict(zip(call.names.split(), tensors, strict=True))
+        found = operators.forward(*call[:3], given)
+        ctx.call, ctx.results = call, tuple(found)
         ctx.set_materialize_grads(False)
-        named = zip(ctx.results, found, strict=True)
-        ctx.mark_non_differentiable(*(t for n, t in named if n not in operators.STATES))
-        ctx.save_for_backward(*tensors, *found)
-        return tuple(found)
+        ctx.mark_non_differentiable(*(t for n, t in found.items() if n not in operators.STATES))
+        ctx.save_for_backward(*tensors, *found.values())
+        return tuple(found.values())
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -1,8 +1,9 @@
 """One layer through time on the native core: what the two PyTorch operators compute.
 
 :mod:`elman.nn.traced` makes operators of them. The core gets arrays by pointer and is linked to no
-version of PyTorch. What runs in order is the core's; the products over all timesteps at once,
-``W_ih x`` and the sums that are the gradients of the weights, are PyTorch's matrix products.
+version of PyTorch. What runs in order is the core's, and so is ``W_ih x``, which it computes piece
+by piece; the sums over all timesteps that are the gradients of the weights are PyTorch's matrix
+products. So is the input part where it is normalised, rounded to bfloat16 or very wide.
 
 Tensors come as a list with their names in one string. In are ``x`` (T, B, D), the parameters of
 ``LayerSpec.parameter_shapes`` without the initial states, and, k being the order, ``first_h``
@@ -32,6 +33,7 @@ CONSTANT = ("mask", "keep_h", "keep_c")  # drawn, never learned: there is no der
 STATES = ("h", "c", "last_h", "last_c")
 # The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")
+_WIDEST = 2048  # inputs: the core reads all weights of a few units at once, from its cache
 _SUMMED = ("bias_ih", "bias_hh", "norm_hh", "peephole", "norm_c", "norm_c_bias")
 
 
@@ -39,14 +41,14 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     """Names and shapes of what the forward operator returns: the states, then what it saves.
 
     ``h``, ``c`` (T, B, H) after every timestep, 0 in the padding; ``last_h`` (k, B, H), ``last_c``
-    (B, H). Saved are ``gates`` (T*B, G*H), all activated, and by option what :mod:`csrc` calls
-    ``entering``, ``inner``, ``normal``, ``normal_c`` and their scales, and the input part before
-    its normalisation. With lengths only the first rows are used.
+    (B, H). Saved are ``gates`` (T*B, G*H), all activated, where h is not the only one; by option
+    what :mod:`csrc` calls ``entering``, ``inner``, ``normal``, ``normal_c`` and their scales, and
+    the input part before its normalisation. With lengths only the first rows are used.
 
     Memory kept for the backward pass, in numbers a timestep, sequence and unit, ``h`` (which the
-    caller has anyway) and ``c`` among them: Elman 2, GRU 5, LSTM 6; k more with ``mask``, with
+    caller has anyway) and ``c`` among them: Elman 1, GRU 5, LSTM 6; k more with ``mask``, with
     ``resets``, with ``lengths`` or with an order k above 1; 2 G more with layer normalisation, and
-    1 more for the LSTM.
+    1 more for the LSTM; 1 more for Elman with zoneout, normalisation or very many inputs.
     One float32 LSTM step of H units is (4 + 1 + 1) * H * 4 bytes.
     """
     (steps, batch), units = given["x"].shape[:2], given["weight_hh"].shape[1] // order
@@ -55,11 +57,13 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     shapes: Shapes = {"h": (steps, batch, units), "last_h": (order, batch, units)}
     if lstm:
         shapes |= {"c": (steps, batch, units), "last_c": (batch, units)}
-    shapes["gates"] = (rows, width)
-    chosen = "training" in flags and ("resets" in given or "lengths" in given)
+    in_core, training = _in_core(flags, given), "training" in flags
+    if not in_core or (training and (cell != "elman" or "keep_h" in given)):
+        shapes["gates"] = (rows, width)
+    chosen = training and ("resets" in given or "lengths" in given)
     if order > 1 or "mask" in given or chosen:
         shapes["entering"] = (rows, past)
-    if cell == "gru":
+    if cell == "gru" and training:
         shapes["inner"] = (rows, units)
     if norm:
         shapes |= {"normal": (rows, width), "scale": (rows,)}
@@ -71,21 +75,28 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
 
 def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Run a layer forward; see the module."""
-    given = _take(names, tensors)
+    given = dict(zip(names.split(), tensors, strict=True))
+    return list(forward(cell, order, flags, given).values())
+
+
+def forward(cell: str, order: int, flags: str, given: Named) -> Named:
+    """The same by names, which is sooner."""
+    given = {name: t.contiguous() for name, t in given.items()}
     x = given["x"]
     shapes = results(cell, order, flags, given)
     out = {name: _empty(shape, x.dtype) for name, shape in shapes.items()}
     rows = _valid_rows(given)
     here = _only(out, rows)
-    part = here["part"] if "part" in here else here["gates"]
-    _product(_rows_of(x, rows), given["weight_ih"].t(), flags, out=part)
+    if not _in_core(flags, given):
+        part = here["part"] if "part" in here else here["gates"]
+        _product(_rows_of(x, rows), given["weight_ih"].t(), flags, out=part)
     if "part" in here:
         normal = (part.shape[1:], given["norm_ih"], given.get("bias_ih"), LAYER_NORM_EPS)
         to = {"out0": here["gates"], "out1": here["part_mean"], "out2": here["part_scale"]}
         torch.ops.aten.native_layer_norm.out(part, *normal, **to)
     run = _core().forward64 if x.dtype == torch.float64 else _core().forward32
     run(_options(cell, order, flags, given), _lent(given), _lent(here))
-    return list(out.values())
+    return out
 
 
 def layer_backward(
@@ -110,6 +121,13 @@ def layer_backward(
     d: Named = {"a": _empty((used, given["weight_hh"].shape[0]), x.dtype)}
     d["u"] = _empty(d["a"].shape, x.dtype) if cell == "gru" or "norm_hh" in given else d["a"]
     d |= {n: _empty(given[n].shape, x.dtype) for n in given if n in _SUMMED + _STATES}
+    if "x" in wants and _in_core(flags, given):
+        d["x"] = _empty(x.shape, x.dtype)
+    narrow: Named = {}
+    if "bfloat16" in flags and _in_core(flags, given):
+        for name in ("a", "u") if d["u"] is not d["a"] else ("a",):
+            narrow[name] = _empty(d[name].shape, torch.bfloat16)
+            d[f"narrow_{name}"] = narrow[name].view(torch.uint16)
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
     arrays = (_lent(each) for each in (given, kept, incoming, d))
     run(_options(cell, order, flags, given), *arrays)
@@ -127,13 +145,13 @@ def layer_backward(
         d["bias_ih"] = d_bias
     if "bfloat16" in flags:  # once for all products
         same = d["u"] is d["a"]
-        d["a"] = _narrow(d["a"])
-        d["u"] = d["a"] if same else _narrow(d["u"])
+        d["a"] = _narrow(narrow.get("a", d["a"]))
+        d["u"] = d["a"] if same else _narrow(narrow.get("u", d["u"]))
     if "weight_ih" in wants:
         d["weight_ih"] = _outer(d["a"], _rows_of(x, rows), flags)
     if "weight_hh" in wants:
         d["weight_hh"] = _of_recurrent_weight(d["u"], given, kept, flags)
-    if "x" in wants:
+    if "x" in wants and "x" not in d:
         d["x"] = _of_input(d["a"], given, rows, flags)
     return [d[name] for name in wants]
 
@@ -231,8 +249,15 @@ def _rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
     return flat if rows is None else flat.index_select(0, rows)
 
 
+def _in_core(flags: str, given: Named) -> bool:
+    """Whether the core multiplies ``W_ih x`` itself, piece by piece where it needs it."""
+    plain = "norm_ih" not in given and ("bfloat16" not in flags or _core().has_tiles())
+    return plain and given["x"].shape[2] <= _WIDEST
+
+
 def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str | int | bool]:
-    steps, batch = given["x"].shape[:2]
+    x = given["x"]
+    steps, batch = x.shape[:2]
     keep = given.get("keep_h", given.get("keep_c"))
     return {
         "cell": cell,
@@ -241,8 +266,10 @@ def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str |
         "reverse": "reverse" in flags,
         "steps": steps,
         "batch": batch,
+        "inputs": x.shape[2] if _in_core(flags, given) else 0,
         "units": given["weight_hh"].shape[0] // len(CELLS[cell].gates),
         "saving": "training" in flags,
+        "bfloat16": "bfloat16" in flags,
         "keep_is_constant": keep is not None and keep.ndim == 1,
         "threads": threads(torch.get_num_threads()),
     }

@@ -33,8 +33,8 @@ class RecurrentStack(nn.Module):
     recompute: keep only inputs and states for the backward pass, and run each layer forward again
         there: the same gradients to the last bit, for about a third more time. The attribute of
         this name may be set at any time. Without it a layer keeps, beside its input and output,
-        what ``elman.nn.operators.results`` states: 2, 5 or 6 numbers (RNN, GRU, LSTM) a timestep,
-        sequence and unit, which is 8, 20 or 24 bytes in float32.
+        what ``elman.nn.operators.results`` states: 1, 5 or 6 numbers (RNN, GRU, LSTM) a timestep,
+        sequence and unit, which is 4, 20 or 24 bytes in float32.
 
     Raises UsageError for sizes and options that do not go together.
     """
@@ -84,10 +84,13 @@ class RecurrentStack(nn.Module):
             self.specs.append([spec] * self.directions)
             features = spec.output_size * self.directions
         self.output_size = features
+        self._names: list[list[dict[str, str]]] = [[] for _ in self.specs]  # short: of the module
         for layer, reverse, spec in self._each():
+            names = {name: name + suffix(layer, reverse) for name in spec.parameter_shapes}
+            self._names[layer].append(names)
             for name, shape in spec.parameter_shapes.items():
                 value = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-                self.register_parameter(name + suffix(layer, reverse), value)
+                self.register_parameter(names[name], value)
         self.reset_parameters()
 
     @property
@@ -116,8 +119,8 @@ class RecurrentStack(nn.Module):
                 yield layer, direction == 1, spec
 
     def _parameters_of(self, layer: int, reverse: bool) -> dict[str, Tensor]:
-        spec = self.specs[layer][int(reverse)]
-        return {n: getattr(self, n + suffix(layer, reverse)) for n in spec.parameter_shapes}
+        names = self._names[layer][int(reverse)]
+        return {short: getattr(self, name) for short, name in names.items()}
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -212,7 +215,8 @@ class RecurrentStack(nn.Module):
         _, _, every = self._run(entered, hx, trajectory=True)
         if self.batch_first and entered.batched and entered.packed is None:
             every = [tuple(each.transpose(0, 1) for each in layer) for layer in every]
-        return states.hand_out(every, self.hidden_size, self.directions, entered.batched)
+        how = {"together": states.view_or_stack}
+        return states.hand_out(every, self.hidden_size, self.directions, entered.batched, **how)
 
     def _run(
         self, entered: door.Entered, hx: HandedOut | None, *, trajectory: bool
@@ -229,7 +233,9 @@ class RecurrentStack(nn.Module):
         for layer, directions in enumerate(self.specs):
             outputs = []
             for reverse, spec in zip((False, True), directions, strict=False):
-                initial = self._initial(layer, reverse, x.shape[1])
+                initial: State = ()
+                if not first or entered.resets is not None:
+                    initial = self._initial(layer, reverse, x.shape[1])
                 start = first[len(final)] if first else initial
                 around = self._around(spec, x, entered, initial)
                 p = self._parameters_of(layer, reverse)
@@ -247,12 +253,11 @@ class RecurrentStack(nn.Module):
         # Autocast brings everything to one type by itself.
         if torch.is_autocast_enabled(x.device.type):
             return
-        wanted = self._parameters_of(0, False)["weight_ih"].dtype
-        for name, tensors in {"input": (x,), "hx": (t for s in first for t in s)}.items():
-            for tensor in tensors:
-                if tensor.dtype != wanted:
-                    rule = f"{name} must be {wanted}, as the parameters are"
-                    raise UsageError(self._name, f"{rule}, found {tensor.dtype}; convert one")
+        wanted = self.weight_ih_l0.dtype
+        for tensor in (x, *(t for s in first for t in s)):
+            if tensor.dtype != wanted:
+                rule = f"{'input' if tensor is x else 'hx'} must be {wanted}, as the parameters are"
+                raise UsageError(self._name, f"{rule}, found {tensor.dtype}; convert one")
 
     def _around(
         self, spec: LayerSpec, x: Tensor, entered: door.Entered, initial: State

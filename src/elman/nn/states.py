@@ -6,7 +6,7 @@ with several states. With one width a layer a list of (directions, B, size), one
 the place of each tensor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,22 +16,35 @@ from elman.errors import UsageError, check_shape
 from elman.spec import LayerSpec
 
 State = tuple[Tensor, ...]
+Tensors = tuple[Tensor, ...] | list[Tensor]
 HandedOut = Any  # Tensor | list[Tensor] | tuple of either: PyTorch's callers index it untyped
 
 
 def hand_out(
-    inside: Sequence[State], hidden_size: int | Sequence[int], directions: int, batched: bool
+    inside: Sequence[State],
+    hidden_size: int | Sequence[int],
+    directions: int,
+    batched: bool,
+    together: Callable[[Tensors], Tensor] = torch.stack,
 ) -> HandedOut:
-    """Lay out states, one tuple a layer and direction, for the caller."""
+    """Lay out states, one tuple a layer and direction, for the caller.
+
+    ``together`` makes one tensor of the states of several layers.
+    """
     outside: list[HandedOut] = []
     for tensors in zip(*inside, strict=True):
         each = tensors if batched else tuple(t.squeeze(-2) for t in tensors)
         if isinstance(hidden_size, int):
-            outside.append(torch.stack(each))
+            outside.append(together(each))
         else:
             starts = range(0, len(each), directions)
-            outside.append([torch.stack(each[i : i + directions]) for i in starts])
+            outside.append([together(each[i : i + directions]) for i in starts])
     return outside[0] if len(outside) == 1 else tuple(outside)
+
+
+def view_or_stack(tensors: Tensors) -> Tensor:
+    """``torch.stack`` that does not copy a single tensor: a trajectory is as large as an output."""
+    return torch.stack(tensors) if len(tensors) > 1 else tensors[0].unsqueeze(0)
 
 
 def take_in(
@@ -43,7 +56,8 @@ def take_in(
     batched: bool,
 ) -> list[State]:
     """Check a caller's state and give one tuple a layer and direction. Inverse of ``hand_out``."""
-    names = tuple(specs[0][0].state_sizes)
+    every = [layer[0].state_sizes for layer in specs]
+    names = tuple(every[0])
     several = outside if len(names) > 1 else (outside,)
     if not isinstance(several, (tuple, list)) or len(several) != len(names):
         raise UsageError(
@@ -52,7 +66,7 @@ def take_in(
     rows: Sequence[int | str] = (batch,) if batched else ()
     by_name = []
     for name, value in zip(names, several, strict=True):
-        sizes = [layer[0].state_sizes[name] for layer in specs]
+        sizes = [each[name] for each in every]
         directions = len(specs[0])
         if isinstance(hidden_size, int):
             _check(operation, name, value, (len(specs) * directions, *rows, sizes[0]))

@@ -76,11 +76,14 @@ class Rows:
         states, rows = np.ascontiguousarray(states), len(x)
         y = np.empty((rows, self.plan.output_size), self.plan.dtype)
         after = np.empty_like(states)
-        with self._lock:
-            for first in range(0, rows, MOST):
-                some = slice(first, first + MOST)
-                try:
+        try:
+            with self._lock:
+                if rows <= MOST:
+                    self._engine.advance(x, states, y, after)
+                    return y, after
+                for first in range(0, rows, MOST):
+                    some = slice(first, first + MOST)
                     self._engine.advance(x[some], states[some], y[some], after[some])
-                except ValueError as error:
-                    raise UsageError("advance", str(error)) from None
+        except ValueError as error:
+            raise UsageError("advance", str(error)) from None
         return y, after

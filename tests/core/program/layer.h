@@ -42,7 +42,10 @@ class OnCore {
             if (in.count(name)) *to = a[name].data();
         s.h = made("h", all * H);
         s.last_h = made("last_h", c.order * c.batch * H);
-        s.gates = made("gates", N * G * H);
+        s.inputs = c.inputs;
+        if (c.inputs) s.x = a["x"].data();
+        // Of an Elman cell with x, and without zoneout, h is all that a backward pass needs.
+        if (!c.inputs || G > 1 || s.keep_h) s.gates = made("gates", N * G * H);
         if (keep_entering || c.order > 1 || s.mask) s.entering = made("entering", N * c.order * H);
         if (G == 3) s.inner = made("inner", N * H);
         if (s.gain_hh) s.normal = made("normal", N * G * H);
@@ -52,11 +55,18 @@ class OnCore {
         if (s.gain_c) s.normal_c = made("normal_c", N * H);
         if (s.gain_c) s.scale_c = made("scale_c", N);
         each_row([&](size_t row, size_t place) {
-            for (size_t r = 0; r < G * H; ++r) {
+            for (size_t r = 0; !c.inputs && r < G * H; ++r) {
                 s.gates[row * G * H + r] = a["x"][place * G * H + r];
                 if (s.gain_hh && s.bias_ih) s.gates[row * G * H + r] += s.bias_ih[r];
             }
         });
+    }
+
+    // As without gradients: nothing is kept that is not asked for.
+    void forward_alone() {
+        s.saving = false;
+        if (s.x) s.gates = s.inner = nullptr;
+        forward();
     }
 
     void forward() { team<&elman::Kernels::forward_float32, &elman::Kernels::forward_float64>(); }
@@ -73,6 +83,7 @@ class OnCore {
         d.last_c = given("last_c");
         d.a = made("d_a", N * G * H);
         d.u = s.gain_hh || G == 3 ? made("d_u", N * G * H) : d.a;
+        if (s.x) d.x = made("d_x", c.steps * c.batch * c.inputs);
         d.first_h = made("d_first_h", c.order * states);
         if (s.first_c) d.first_c = made("d_first_c", states);
         if (s.resets) d.initial_h = made("d_initial_h", c.order * states);
@@ -99,11 +110,12 @@ class OnCore {
 
   private:
     std::map<std::string, const T**> inputs() {
-        return {{"weight_hh", &s.weight_hh}, {"bias_ih", &s.bias_ih},     {"bias_hh", &s.bias_hh},
-                {"peephole", &s.peephole},   {"norm_hh", &s.gain_hh},     {"norm_c", &s.gain_c},
-                {"norm_c_bias", &s.bias_c},  {"first_h", &s.first_h},     {"first_c", &s.first_c},
-                {"initial_h", &s.initial_h}, {"initial_c", &s.initial_c}, {"mask", &s.mask},
-                {"keep_h", &s.keep_h},       {"keep_c", &s.keep_c}};
+        return {
+            {"weight_ih", &s.weight_ih}, {"weight_hh", &s.weight_hh}, {"bias_ih", &s.bias_ih},
+            {"bias_hh", &s.bias_hh},     {"peephole", &s.peephole},   {"norm_hh", &s.gain_hh},
+            {"norm_c", &s.gain_c},       {"norm_c_bias", &s.bias_c},  {"first_h", &s.first_h},
+            {"first_c", &s.first_c},     {"initial_h", &s.initial_h}, {"initial_c", &s.initial_c},
+            {"mask", &s.mask},           {"keep_h", &s.keep_h},       {"keep_c", &s.keep_c}};
     }
 
     T* made(const char* name, size_t size) {

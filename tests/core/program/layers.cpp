@@ -34,12 +34,13 @@ const Option options[] = {
     {"lstm-all", Cell::lstm, false, 1, true, true, true, true, true, true, 1},
 };
 
-constexpr size_t sizes[][3] = {{1, 1, 1},  {2, 3, 5},  {7, 1, 17},
-                               {3, 9, 16}, {5, 17, 4}, {2, 2, 70}};
+constexpr size_t sizes[][3] = {{1, 1, 1},  {2, 3, 5},  {7, 1, 17}, {3, 9, 16},
+                               {5, 17, 4}, {2, 2, 70}, {3, 49, 5}};
 
 class Check {
   public:
-    Check(const Option& o, const size_t (&size)[3], bool reverse, size_t threads)
+    // With `inputs` the core multiplies x itself.
+    Check(const Option& o, const size_t (&size)[3], bool reverse, size_t threads, size_t inputs)
         : o(o), generator(size[2] + 2 * reverse), threads(threads) {
         c = {std::string(o.name) + (reverse ? "-reverse" : ""),
              o.cell,
@@ -51,7 +52,9 @@ class Check {
              reverse,
              {}};
         c.name += "-T" + std::to_string(c.steps) + "-B" + std::to_string(c.batch) + "-H" +
-                  std::to_string(c.units) + "-threads" + std::to_string(threads);
+                  std::to_string(c.units) + "-threads" + std::to_string(threads) + "-D" +
+                  std::to_string(inputs);
+        c.inputs = inputs;
         for (size_t b = 0; o.ragged && b < c.batch; ++b)
             c.lengths.push_back(int64_t(1 + generator() % c.steps));
         for (size_t i = 0; o.resets && i < c.steps * c.batch; ++i)
@@ -59,20 +62,24 @@ class Check {
         fill_in();
     }
 
-    // `bound` is relative to what is added up.
+    // `bound` is relative to what is added up; products may be of numbers in bfloat16.
     template <class T>
-    void run(double bound) {
+    void run(double bound, bool bfloat16 = false) {
         const std::string where = c.name + (sizeof(T) == 4 ? "-float32" : "-float64");
         for (auto& [name, values] : in)
             for (Dual& each : values) each.value = double(T(each.value));
         const bool needed = o.ragged || o.resets || threads == 2;
         OnCore<T> core(c, in, threads, needed);
+        core.s.bfloat16 = bfloat16;
         core.forward();
         const Naive naive(c, in);
         compare(core.a["h"], naive.h, bound, where + " h");
         compare(core.a["last_h"], naive.last_h, bound, where + " last_h");
         if (c.gates() == 4) compare(core.a["c"], naive.cell, bound, where + " c");
         if (c.gates() == 4) compare(core.a["last_c"], naive.last_c, bound, where + " last_c");
+        OnCore<T> alone(c, in, threads, false);
+        alone.forward_alone();
+        compare(alone.a["h"], naive.h, bound, where + " h without gradients");
         std::map<std::string, std::vector<T>> from;
         from["h"] = random<T>(generator, naive.h.size(), 1);
         if (threads != 3) from["last_h"] = random<T>(generator, naive.last_h.size(), 1);
@@ -90,7 +97,8 @@ class Check {
 
     void fill_in() {
         const size_t G = c.gates(), H = c.units, past = c.order * H, all = c.steps * c.batch;
-        add("x", all * G * H, 0.5);
+        add("x", all * (c.inputs ? c.inputs : G * H), 0.5);
+        if (c.inputs) add("weight_ih", G * H * c.inputs, 1 / std::sqrt(double(c.inputs)));
         add("weight_hh", G * H * past, 1 / std::sqrt(double(past)));
         add("first_h", c.batch * past, 0.5);
         if (G == 4) add("first_c", c.batch * H, 0.5);
@@ -147,10 +155,17 @@ class Check {
     std::vector<double> gradient_of(const std::string& name, OnCore<T>& core, const Naive& naive) {
         const size_t width = c.gates() * c.units, past = c.order * c.units;
         std::vector<double> to(in[name].size(), 0);
-        if (name == "x")
+        if (name == "x" && !c.inputs)
             core.each_row([&](size_t row, size_t place) {
                 for (size_t r = 0; r < width; ++r)
                     to[place * width + r] = core.d.a[row * width + r];
+            });
+        else if (name == "weight_ih")
+            core.each_row([&](size_t row, size_t place) {
+                for (size_t r = 0; r < width; ++r)
+                    for (size_t k = 0; k < c.inputs; ++k)
+                        to[r * c.inputs + k] +=
+                            core.d.a[row * width + r] * in["x"][place * c.inputs + k].value;
             });
         else if (name == "weight_hh")
             core.each_row([&](size_t row, size_t place) {
@@ -178,9 +193,13 @@ void check_layers(size_t threads) {
     for (const Option& option : options)
         for (const auto& size : sizes)
             for (const bool reverse : {false, true}) {
-                Check check(option, size, reverse, threads);
-                check.run<double>(1e-12);
-                check.run<float>(1e-5);
+                for (const size_t inputs : {size_t(0), 1 + size[2] / 3}) {
+                    if (inputs && option.norm) continue;  // what is normalised is the input part
+                    Check check(option, size, reverse, threads, inputs);
+                    check.run<double>(1e-12);
+                    check.run<float>(1e-5);
+                    check.run<float>(2e-2, true);
+                }
             }
     elman::fill_memory_with(-1);
 }

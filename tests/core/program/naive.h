@@ -20,6 +20,7 @@ struct Case {
     bool relu = false, reverse = false;
     std::vector<int64_t> lengths;      // empty: all steps
     std::vector<uint8_t> resets = {};  // empty: none
+    size_t inputs = 0;                 // 0: the input part is given
 
     size_t gates() const {
         return cell == elman::Cell::lstm ? 4 : cell == elman::Cell::gru ? 3 : 1;
@@ -29,7 +30,7 @@ struct Case {
 
 class Naive {
   public:
-    // `in`: what Sequence names, and x (T, B, G*H), the input part of the gates.
+    // `in`: what Sequence names; without weight_ih x is (T, B, G*H), the input part of the gates.
     Naive(const Case& c, const Named& in) : c(c), in(in), H(c.units) {
         h = last_h = Numbers(c.steps * c.batch * H);
         cell = h;
@@ -81,6 +82,14 @@ class Naive {
         for (Dual& each : v) each = (each - mean) / sqrt(variance + Dual(1e-5));
     }
 
+    Dual input_part(size_t place, size_t r) const {
+        if (!find("weight_ih")) return get("x", place * c.gates() * H + r);
+        Dual total;
+        for (size_t k = 0; k < c.inputs; ++k)
+            total = total + get("weight_ih", r * c.inputs + k) * get("x", place * c.inputs + k);
+        return total;
+    }
+
     void step(size_t t, size_t b) {
         const size_t G = c.gates(), place = t * c.batch + b, width = c.order * H;
         if (!c.resets.empty() && c.resets[place]) start(b, "initial_h", "initial_c");
@@ -94,7 +103,7 @@ class Naive {
         for (size_t r = 0; r < G * H; ++r) u[r] = u[r] * get("norm_hh", r, 1) + get("bias_hh", r);
         const auto a = [&](size_t gate, size_t unit) {
             const size_t r = gate * H + unit;
-            return get("x", place * G * H + r) + get("bias_ih", r);
+            return input_part(place, r) + get("bias_ih", r);
         };
         for (size_t n = 0; n < H; ++n) {
             if (c.cell == elman::Cell::elman) {

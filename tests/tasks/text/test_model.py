@@ -123,6 +123,7 @@ def test_forget_bias_starts_at_one_on_request(vocabulary):
         ({"hidden": 10**9}, "hidden must be from 1 to"),
         ({"layers": 65}, "layers must be from 1 to 64"),
         ({"extra": 1}, "no such extra"),
+        ({"l\x7f\nyer": 1}, r"no such l\? yer: 1$"),
         ({"dropout": None}, "no such dropout"),
     ],
     ids=lambda value: "-".join(f"{k}-{v}" for k, v in value.items()) if type(value) is dict else "",
