@@ -33,13 +33,13 @@ def rows(settings: Settings) -> Iterator[Row]:
     model = load(run / "best")
     assert isinstance(model, TextModel)
     seconds = settings.seconds(SECONDS)
-    with served(run, "--sessions", 256, "--threads", settings.threads) as port:
+    with served(run, "--sessions", 256) as port:
         for sessions, rate in ((3, KEYS),) if settings.quick else SIZES:
             yield row(
                 model, typed(port, sessions, rate, seconds, corpus), f"{sessions} at {pace(rate)}"
             )
     limit, beyond = (2, 3) if settings.quick else (LIMIT, BEYOND)
-    with served(run, "--sessions", limit, "--threads", settings.threads) as port:
+    with served(run, "--sessions", limit) as port:
         found = typed(port, limit + beyond, KEYS, seconds, corpus)
         assert len(found["refusals"]) == beyond
         yield row(model, found, f"{limit} at {pace(KEYS)}, {beyond} more refused")

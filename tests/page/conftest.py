@@ -79,7 +79,8 @@ def peer() -> Peer:
 def page(open_page: Callable[..., Page], peer: Peer) -> Page:
     """The page at the made-up server, connected."""
     opened = open_page(peer=peer)
-    opened.wait_for_selector("[data-link=open]")
+    opened.wait_for_selector("[data-link=started]")
+    opened.locator("#text").focus()  # the browser does so too, but when it comes to it
     return opened
 
 

@@ -40,7 +40,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def views(page: Page) -> Iterator[str]:
     """Open one after the other, with something in each: typed text, open tables."""
-    page.wait_for_selector("[data-link=open]")
+    page.wait_for_selector("[data-link=started]")
     page.locator("#text").click()
     page.keyboard.type("the king, and qüeen 日本 now")
     expect(page.locator("#tint .s4").first).to_be_attached()

@@ -84,7 +84,7 @@ def painted(page: Page) -> None:
 def calm(open_page: Callable[..., Page], peer: Peer) -> Page:
     """The page without motion: columns are there at once."""
     page = open_page(peer=peer, **CALM)
-    page.wait_for_selector("[data-link=open]")
+    page.wait_for_selector("[data-link=started]")
     return page
 
 
@@ -93,7 +93,7 @@ def test_every_cell_has_the_colour_of_its_value(
     open_page: Callable[..., Page], peer: Peer, scheme: str, ends: dict[str, Colour]
 ) -> None:
     page = open_page(peer=peer, color_scheme=scheme, **CALM)
-    page.wait_for_selector("[data-link=open]")
+    page.wait_for_selector("[data-link=started]")
     look(page)
     chosen = page.locator("#unit").input_value()
     heat = pixels(page, "heat")
@@ -243,6 +243,6 @@ def test_the_pictures_come_back_after_the_line_was_cut(calm: Page, peer: Peer) -
     peer.close(1001)
     calm.wait_for_selector("[data-link=waiting]")
     calm.get_by_role("button", name="Try now").click()
-    calm.wait_for_selector("[data-link=open]")
+    calm.wait_for_selector("[data-link=started]")
     painted(calm)
     assert np.array_equal(pixels(calm, "heat"), before)

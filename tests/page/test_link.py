@@ -9,12 +9,12 @@ import pytest
 from page.peer import Peer
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-LOADED = "[data-link=open]"
+LOADED = "[data-link=started]"
 
 
 def cut(page: Page, peer: Peer, code: int = 1001) -> None:
     """Close the line, and let nobody back in."""
-    peer.on_connect = lambda socket: socket.close(code=1001)
+    peer.on_connect = lambda socket: socket.close(code=code)
     peer.close(code)
     page.wait_for_selector(f"{LOADED} >> nth=0", state="detached")
 

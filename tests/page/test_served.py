@@ -40,7 +40,8 @@ def live(open_page: Callable[..., Page], served: Server) -> Page:
     cookie = cookie_of(served)
     page.context.add_cookies([{"url": address, "httpOnly": True, "sameSite": "Strict", **cookie}])
     page.goto(address)
-    page.wait_for_selector("[data-link=open]")
+    page.wait_for_selector("[data-link=started]")
+    page.locator("#text").focus()  # the browser does so too, but when it comes to it
     return page
 
 
@@ -79,7 +80,8 @@ def test_the_printed_address_opens_the_page(
     server = Server(model_folder)
     try:
         page = open_page(server.once)
-        page.wait_for_selector("[data-link=open]")
+        page.wait_for_selector("[data-link=started]")
+        page.locator("#text").focus()
         expect(page.locator("#model-facts")).to_contain_text(
             "small · 1 × 37 LSTM · level character"
         )
@@ -97,7 +99,7 @@ def test_the_printed_address_opens_the_page(
 def test_every_key_brings_the_models_words(live: Page, model: TextModel) -> None:
     seen = []
     for end in range(1, 9):
-        live.keyboard.press(TEXT[end - 1])
+        live.keyboard.type(TEXT[end - 1])
         settled(live)
         assert offered(live) == wanted(model, TEXT[:end])
         seen.append(tuple(offered(live)))
@@ -198,21 +200,24 @@ def test_the_page_outlives_the_server(
 ) -> None:
     first = Server(model_folder)
     page = open_page(first.once)
-    page.wait_for_selector("[data-link=open]")
+    page.wait_for_selector("[data-link=started]")
+    page.locator("#text").focus()
     page.keyboard.type("a ta")
     settled(page)
     first.stop()
+    first.close()
     expect(page.locator("#link")).to_have_text("Not connected")
     expect(page.get_by_role("alert")).to_be_visible()
     page.keyboard.type("b")
     expect(page.locator("#text")).to_have_value("a tab")
     second = Server(model_folder, "--port", first.port)  # the same token: it knows the browser
     try:
-        page.wait_for_selector("[data-link=open]")
+        page.wait_for_selector("[data-link=started]")
         expect(page.get_by_role("alert")).to_be_hidden()
         settled(page)
         assert page.locator("#text").input_value() == "a tab"
         assert offered(page) == wanted(model, "a tab")
+        page.close()
     finally:
         second.close()
         complaints.clear()  # the browser's own words about a server that was not there

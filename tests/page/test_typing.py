@@ -250,7 +250,8 @@ def test_choosing_another_model_reads_the_text_again(
 ) -> None:
     peer.models.append(peer.models[0] | {"name": "large", "hidden": 512})
     page = open_page(peer=peer)
-    page.wait_for_selector("[data-link=open]")
+    page.wait_for_selector("[data-link=started]")
+    page.locator("#text").focus()
     page.keyboard.type("the")
     page.get_by_label("Model").select_option("large")
     expect(page.locator("#model-facts")).to_contain_text("1 × 512 LSTM")

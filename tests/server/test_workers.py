@@ -60,6 +60,21 @@ def test_lateness_is_that_of_the_next_turn():
     assert MAX_LATE < asyncio.run(main()) < MAX_LATE + 0.5
 
 
+def test_a_job_is_finished_turn_by_turn():
+    def job():
+        yield
+        yield
+        return "done"
+
+    async def main():
+        workers = Workers(1, Metrics())
+        found = await workers.finish(job())
+        workers.close()
+        return found
+
+    assert asyncio.run(main()) == "done"
+
+
 def test_what_a_job_raises_is_raised():
     def job():
         yield 1

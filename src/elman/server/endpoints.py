@@ -11,13 +11,13 @@ from starlette.types import Receive, Scope, Send
 
 from elman.decode.suggest import Suggestions
 from elman.errors import ElmanError
-from elman.runtime import TextStream
 from elman.server import schema
 from elman.server.metrics import CONTENT_TYPE
 from elman.server.openapi import document
 from elman.server.refusal import RefusedError, compact
 from elman.server.service import Served, Service
 from elman.server.session import slices
+from elman.server.workers import Turns
 
 TURN = 0.02  # seconds for which one answer is written at a time
 
@@ -49,13 +49,10 @@ async def models(request: Request) -> Response:
 async def complete(request: Request) -> Response:
     """Suggestions for a text."""
     service = _service(request)
+    asked = await _asked(request, "complete", schema.COMPLETE)
+    job = _completion(service.model(asked["model"]), asked["text"], asked["n"])
     with service.request():
-        asked = await _asked(request, "complete", schema.COMPLETE)
-        job = _completion(service.model(asked["model"]), asked["text"], asked["n"])
-        async for found in service.workers.run(job):
-            if found:
-                return JSONResponse(asdict(found))
-    raise AssertionError("a completion ends with what was found")
+        return JSONResponse(asdict(await service.workers.finish(job)))
 
 
 async def generate(request: Request) -> Response:
@@ -96,16 +93,16 @@ def _event(name: str, data: dict[str, Any]) -> str:
     return f"event: {name}\ndata: {compact(data)}\n\n"
 
 
-def _completion(served: Served, text: str, n: int) -> Iterator[Suggestions | None]:
+def _completion(served: Served, text: str, n: int) -> Turns[Suggestions]:
     stream = served.model.stream(batcher=served.batcher)
-    yield from _reading(stream, text)
-    yield stream.suggest(n)
+    yield from slices(text, stream.feed)
+    return stream.suggest(n)
 
 
 def _writing(served: Served, prompt: str, **options: Any) -> Iterator[str]:
     """Text in pieces of a turn each, the first one at once; empty ones while the prompt is read."""
     stream = served.model.stream(batcher=served.batcher)
-    for _ in _reading(stream, prompt):
+    for _ in slices(prompt, stream.feed):
         yield ""
     written, turn = "", time.monotonic()
     for piece in stream.generate(**options):
@@ -114,12 +111,6 @@ def _writing(served: Served, prompt: str, **options: Any) -> Iterator[str]:
             yield written
             written, turn = "", time.monotonic()
     yield written
-
-
-def _reading(stream: TextStream, text: str) -> Iterator[None]:
-    for piece in slices(text):
-        stream.feed(piece)
-        yield None
 
 
 async def _asked(request: Request, operation: str, fields: schema.Fields) -> dict[str, Any]:

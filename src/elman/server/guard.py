@@ -7,8 +7,10 @@ import traceback
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from elman.errors import ElmanError
 from elman.server.access import Access
@@ -62,10 +64,13 @@ class Guard:
             else:
                 body = receive if scope["type"] == "websocket" else _Body(scope, receive)
                 await self._app(scope, body, reply)
+        except (ClientDisconnect, WebSocketDisconnect):
+            pass  # there is nobody to tell
         except Exception as error:
             self._metrics.refused.labels(_reason(error)).inc()
+            response = _response(error)
             if not reply.begun:
-                await _refuse(error, scope, receive, reply)
+                await _refuse(response, scope, receive, reply)
         finally:
             _record(scope, reply.status, time.monotonic() - begun)
 
@@ -142,8 +147,7 @@ _TOO_LARGE = RefusedError(413, "request", f"a body must have at most {MAX_BODY:,
 _TOO_SLOW = RefusedError(408, "request", "a body must come at once; send it in one piece")
 
 
-async def _refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-    response = _response(error)
+async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         await response(scope, receive, send)
         return

@@ -8,7 +8,6 @@ suggestions. What is told to the client was kept in the store before.
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -20,6 +19,7 @@ from elman.server.record import Record
 from elman.server.refusal import ClosedError, RefusedError, compact
 from elman.server.service import Service
 from elman.server.session import Message, Session
+from elman.server.workers import Turns
 
 INBOX = 64  # messages
 Received = tuple[str, dict[str, Any], float]  # its type, its members, when it came
@@ -137,7 +137,7 @@ class Conversation:
                 if data is None:
                     raise DataError("session", "messages must be text, found bytes")
                 await self._inbox.put((*schema.message(data.encode()), time.monotonic()))
-        except (WebSocketDisconnect, DataError, RuntimeError) as end:
+        except Exception as end:
             self._inbox.end(end)
 
     async def _start(self) -> None:
@@ -182,9 +182,7 @@ class Conversation:
     async def _next(self) -> list[Received]:
         """What has come; while nothing comes, the hidden states that the client lacks."""
         while self._session.behind and self._inbox.empty:
-            async for message in self._service.workers.run(self._session.columns()):
-                if message:
-                    await self._send(message)
+            await self._send(await self._service.workers.finish(self._session.columns()))
         limits = self._service.limits
         left = self._session.began + limits.lifetime - time.time()
         code = ClosedError.IDLE if limits.idle <= left else ClosedError.OLD
@@ -196,38 +194,33 @@ class Conversation:
             raise ClosedError(code, f"[session] the session {line}; begin another") from None
 
     async def _answer(self, received: list[Received]) -> None:
-        answers: list[Message] = []
-        ended = False
-        async for message in self._service.workers.run(self._work(received)):
-            if message:
-                answers.append(message)
+        answers = await self._service.workers.finish(self._work(received))
         if any(kind in ("edit", "reset") for kind, _, _ in received):
             await self._keep()
         for message in answers:
             await self._send(message)
         self._measure(received)
-        ended = any(kind == "end" for kind, _, _ in received)
-        if ended:
+        if any(kind == "end" for kind, _, _ in received):
             await self._service.store.remove(self._id, self._owner)
             raise ClosedError(ClosedError.ENDED)
 
-    def _work(self, received: list[Received]) -> Iterator[Message | None]:
-        """All messages, then suggestions for the newest edit; None is a turn's end."""
-        session, edits = self._session, 0
+    def _work(self, received: list[Received]) -> Turns[list[Message]]:
+        """Do as all messages say; returns the answers, suggestions for the newest edit last."""
+        session, edited = self._session, False
+        answers: list[Message] = []
         for kind, members, _ in received:
             if kind == "edit":
-                edits += 1
-                yield from session.edit(**members)
+                edited = True
+                answers.append((yield from session.edit(**members)))
             elif kind == "hidden":
                 session.watch(members["on"])
             elif kind == "reset":
                 session.reset()
             elif kind == "end":
-                return
+                return answers
             else:
                 raise DataError("session", "start must be the first message, found another")
-        if edits:
-            yield session.suggestions()
+        return [*answers, session.suggestions()] if edited else answers
 
     def _measure(self, received: list[Received]) -> None:
         edits = [(members, came) for kind, members, came in received if kind == "edit"]

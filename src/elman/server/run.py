@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import socket
 import sys
 import time
@@ -14,7 +15,7 @@ from elman.errors import ModelError, StorageError, UsageError
 from elman.runtime import Batcher, TextModel, load
 from elman.server.access import Access
 from elman.server.app import application
-from elman.server.limits import MAX_MESSAGE, Limits
+from elman.server.limits import MAX_CONNECTIONS, MAX_MESSAGE, Limits
 from elman.server.metrics import Metrics
 from elman.server.protocol import Http, Live
 from elman.server.record import MemoryStore, Store
@@ -22,6 +23,7 @@ from elman.server.service import Served, Service
 from elman.server.workers import Workers
 
 DRAIN = 8  # seconds for what is being answered when the server is told to stop
+BACKLOG = 256  # connections accepted at a time, between which others have their turn
 HEADER = 16 << 10  # bytes
 SWITCH = 0.001  # seconds after which a computing thread lets the event loop in
 
@@ -53,6 +55,7 @@ def serve(
     access = Access(hosts, port, token, required)
     service = Service(served, limits, store, Workers(limits.threads, metrics), metrics)
     _log()
+    _open_files()
     sys.setswitchinterval(SWITCH)
     config = uvicorn.Config(
         application(service, access),
@@ -67,6 +70,7 @@ def serve(
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=DRAIN,
+        backlog=BACKLOG,
     )
     address = f"http://{_shown(host)}:{port}/"
 
@@ -120,7 +124,8 @@ def _store(state: str, limits: Limits) -> Store:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    held = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small answers at once only where the protocol is named.
+    held = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         held.bind((host, port))
@@ -131,6 +136,15 @@ def _listen(host: str, port: int) -> socket.socket:
             "serve", f"{host:.60} port {port} must be free, found: {reason}; choose another --port"
         ) from None
     return held
+
+
+def _open_files() -> None:
+    """As many as there may be connections, if the system lets us: often it begins with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS
+    if soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _shown(host: str) -> str:

@@ -1,7 +1,7 @@
 """A text that is edited while a model reads it. Computes; knows nothing of sockets."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +11,7 @@ from elman.errors import DataError
 from elman.runtime import Batcher, TextModel
 from elman.server.limits import MAX_TEXT
 from elman.server.record import Record
+from elman.server.workers import Turns
 
 SLICE = 64  # characters read in one turn
 COLUMNS = 8192  # numbers in one message of hidden states
@@ -84,8 +85,8 @@ class Session:
         if keep > len(self.text) and not self._full:
             raise DataError("edit", f"keep must be at most {len(self.text)}, found {keep}")
 
-    def edit(self, number: int, keep: int, insert: str) -> Iterator[Message | None]:
-        """Make the text its first ``keep`` characters and ``insert``; None is a turn's end.
+    def edit(self, number: int, keep: int, insert: str) -> Turns[Message]:
+        """Make the text its first ``keep`` characters and ``insert``; returns what to tell.
 
         Text beyond :data:`~elman.server.limits.MAX_TEXT` is not taken, nor is anything after it
         until :meth:`reset`: what the client has is no longer what stands here.
@@ -95,17 +96,11 @@ class Session:
         self._full = self._full or keep + len(insert) > MAX_TEXT
         if self._full:
             rule = f"[edit] a text must have at most {MAX_TEXT:,} characters; reset the session"
-            yield {"type": "error", "error": rule}
-            return
+            return {"type": "error", "error": rule}
         yield from self._back(keep)
-        first = len(self.text)
-        for piece in slices(insert):
-            self._read(piece)
-            yield None
+        yield from slices(insert, self._read)
         self._mark()
-        yield {
-            "type": "surprise", "number": number, "from": first, "nats": self._nats[first:],
-        }  # fmt: skip
+        return {"type": "surprise", "number": number, "from": keep, "nats": self._nats[keep:]}
 
     def suggestions(self) -> Message:
         """What may come next, about the text as it stands."""
@@ -127,24 +122,22 @@ class Session:
         """Whether the client lacks hidden states that it wants."""
         return self.watched and self._shown < len(self.text)
 
-    def columns(self) -> Iterator[Message | None]:
-        """The next hidden states that the client lacks, one message; None is a turn's end."""
+    def columns(self) -> Turns[Message]:
+        """The next hidden states that the client lacks: one message."""
         first = self._shown
         if self._at != first:
             self._at, state = next(mark for mark in reversed(self._marks) if mark[0] <= first)
             self._watcher.restore(state)
-        for piece in slices(self.text[self._at : first]):
-            self._watcher.feed(piece)
-            yield None
+        yield from slices(self.text[self._at : first], self._watcher.feed)
         last = min(len(self.text), first + max(1, min(SLICE, COLUMNS // self.hidden_size)))
         columns = []
         for character in self.text[first:last]:
             self._watcher.feed(character)
             columns.append(np.rint(127 * self._watcher.hidden()).astype(int).tolist())
         self._at = self._shown = last
-        yield {"type": "hidden", "number": self.number, "from": first, "columns": columns}
+        return {"type": "hidden", "number": self.number, "from": first, "columns": columns}
 
-    def _back(self, keep: int) -> Iterator[None]:
+    def _back(self, keep: int) -> Turns[None]:
         """Make the text its first ``keep`` characters."""
         self._shown = min(self._shown, keep)
         if self._at > keep:
@@ -158,9 +151,7 @@ class Session:
         self._stream.restore(state)
         self.text = text[:place]
         del self._nats[place:]
-        for piece in slices(text[place:keep]):
-            self._read(piece)
-            yield None
+        yield from slices(text[place:keep], self._read)
         self._mark()
 
     def _read(self, piece: str) -> None:
@@ -181,7 +172,9 @@ class Session:
                 del self._marks[index], places[index]
 
 
-def slices(text: str) -> Iterator[str]:
-    """The pieces of ``text`` that are read in one turn each."""
+def slices(text: str, read: Callable[[str], object]) -> Turns[None]:
+    """Have ``text`` read, as much as a turn allows in each."""
     for first in range(0, len(text), SLICE):
-        yield text[first : first + SLICE]
+        if first:
+            yield
+        read(text[first : first + SLICE])

@@ -3,18 +3,19 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from elman.server.metrics import Metrics
 
 T = TypeVar("T")
+Turns = Generator[None, None, T]  # a job: it yields at the end of a turn, and returns
 _END = object()
 
 
 class Workers:
-    """Runs jobs: iterators that yield where somebody else may have a turn.
+    """Runs jobs: generators that yield where somebody else may have a turn.
 
     Turns are taken in the order in which they were asked for, so that a long job delays
     others by one turn of its own, and no more.
@@ -33,8 +34,15 @@ class Workers:
         except IndexError:
             return 0.0
 
+    async def finish(self, job: Turns[T]) -> T:
+        """What ``job`` returns, after as many turns as it wants."""
+        while True:
+            done, value = await self.call(lambda: _step(job))
+            if done:
+                return value  # type: ignore[return-value]
+
     async def run(self, job: Iterator[T]) -> AsyncIterator[T]:
-        """What ``job`` yields, each computed by some thread."""
+        """What ``job`` yields, a turn each."""
         while (found := await self.call(lambda: next(job, _END))) is not _END:
             yield found  # type: ignore[misc]
 
@@ -50,3 +58,12 @@ class Workers:
     def close(self) -> None:
         """Let the threads end after the turn they are in."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _step(job: Turns[T]) -> tuple[bool, T | None]:
+    """One turn: whether it was the last, and what the job returned then."""
+    try:
+        next(job)
+    except StopIteration as end:
+        return True, end.value
+    return False, None

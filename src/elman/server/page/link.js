@@ -2,7 +2,7 @@
 
 const STATES = {
   connecting: "Connecting …",
-  open: "Connected",
+  open: "Connecting …", // connected, when the session has started
   waiting: "Not connected",
   resting: "Resting",
   refused: "Not connected",
@@ -41,16 +41,23 @@ export class Link {
     let line = ""; // the server's last word before it closed
     session.addEventListener("error", ({ detail }) => this.#say((line = detail)));
     models.addEventListener("refused", ({ detail }) => this.#say(detail));
-    session.addEventListener("started", () => this.#say((line = "")));
+    session.addEventListener("started", () => {
+      this.#say((line = ""));
+      this.#show("started", "Connected");
+    });
     connection.addEventListener("state", ({ detail: { state, code } }) => {
-      this.#status.textContent = STATES[state];
-      document.body.dataset.link = state;
+      this.#show(state, STATES[state]);
       if (state === "connecting" || state === "open") return;
       const known = CODES[code] ?? TROUBLES[state];
       this.#act = () => (ACTIONS[state] ? ACTIONS[state](session) : connection.open());
       this.#say(line || known?.text, known?.remedy);
       if (code === 1006) models.ask(); // a refused handshake says no reason: the server might
     });
+  }
+
+  #show(state, words) {
+    this.#status.textContent = words;
+    document.body.dataset.link = state;
   }
 
   // Nothing said takes the box away.
