@@ -8,6 +8,7 @@
 #include "cells/elman.h"
 #include "cells/gru.h"
 #include "cells/lstm.h"
+#include "recurrence/biases.h"
 #include "recurrence/norm.h"
 #include "recurrence/pack.h"
 #include "recurrence/product.h"
@@ -26,7 +27,7 @@ class Forward {
           share(s, team),
           packed(Packed<T>::rows(share.mine(s), s.weight_hh, s.order * s.units, G)),
           packed_x(s.x ? Packed<T>::rows(share.mine(s), s.weight_ih, s.inputs, G) : Packed<T>()),
-          start(starts()),
+          start(biases(s, share)),
           stride(share.panels() * G * L),
           capacity(std::max(share.rows(s.batch), s.x ? piece : 1)),
           u(scratch<T>(capacity * stride)),
@@ -67,20 +68,6 @@ class Forward {
 
   private:
     static constexpr size_t piece = 64;  // rows of input that are multiplied at once, or a timestep
-
-    // The biases of this thread's units, [panel][gate][lane]. Under a normalisation they are its
-    // shifts, and the GRU adds b_in apart.
-    Scratch<T> starts() const {
-        auto made = scratch<T>(share.panels() * G * L);
-        for (size_t i = 0; i < share.panels() * G * L; ++i) {
-            const size_t gate = i / L % G, unit = (share.panel + i / (G * L)) * L + i % L;
-            const bool fold = unit < s.units && !s.gain_hh;
-            made[i] = 0;
-            if (fold && s.bias_hh) made[i] += s.bias_hh[gate * s.units + unit];
-            if (fold && s.bias_ih && joined(gate)) made[i] += s.bias_ih[gate * s.units + unit];
-        }
-        return made;
-    }
 
     // The states are rows: another state, at a start or at a reset, is another pointer.
     void start_from(size_t b, const T* h, const T* c) {
@@ -205,13 +192,7 @@ class Forward {
         T* const to = u.get() + r * stride + (panel - share.panel) * G * L;
         const T* const from = start.get() + (panel - share.panel) * G * L;
         for (size_t g = 0; g < G; ++g) store<T>(to + g * L, load<T>(from + g * L));
-        if (gru) store<T>(to + 2 * L, input_bias(panel));
-    }
-
-    Vec<T> input_bias(size_t panel) const {
-        const size_t col = panel * L;
-        if (!s.bias_ih || s.gain_hh) return Vec<T>{};
-        return load<T>(s.bias_ih + 2 * s.units + col, s.units - col);
+        if (gru) store<T>(to + 2 * L, input_bias(s, panel));
     }
 
     // What the recurrent product is added to: the biases and the input part, where nothing comes
@@ -224,13 +205,13 @@ class Forward {
         const T* const from = start.get() + (panel - share.panel) * G * L;
         for (size_t g = 0; !s.x && g < G; ++g) {
             Vec<T> v = load<T>(from + g * L);
-            if (joined(g)) v += load<T>(s.gates + (row * G + g) * s.units + col, s.units - col);
+            if (joined(s, g)) v += load<T>(s.gates + (row * G + g) * s.units + col, s.units - col);
             store<T>(to + g * L, v);
         }
         if constexpr (gru) {
             const T* const gate = s.gates + (row * G + 2) * s.units + col;
             const Vec<T> a =
-                s.x ? load<T>(to + 2 * L) : load<T>(gate, s.units - col) + input_bias(panel);
+                s.x ? load<T>(to + 2 * L) : load<T>(gate, s.units - col) + input_bias(s, panel);
             store<T>(apart_at(i, panel), a);
             store<T>(to + 2 * L, load<T>(from + 2 * L));
         }
@@ -248,9 +229,6 @@ class Forward {
         __builtin_prefetch(s.h + at, 1);
         if (lstm) __builtin_prefetch(s.c + at, 1);
     }
-
-    // Whether a_t + u_t is all that gate g needs: not for the GRU's n, nor for a normalised u_t.
-    bool joined(size_t g) const { return !s.gain_hh && !(gru && g == 2); }
 
     // The gates, and what the cell computes from them: the LSTM's c, the others' h.
     void activate(size_t t, size_t i, size_t panel) {

@@ -198,7 +198,9 @@ void check_layers(size_t threads) {
                     Check check(option, size, reverse, threads, inputs);
                     check.run<double>(1e-12);
                     check.run<float>(1e-5);
-                    check.run<float>(2e-2, true);
+                    // A normalisation over few units divides by a spread that may be near 0, and
+                    // enlarges what is lost in bfloat16 without bound.
+                    if (!option.norm) check.run<float>(2e-2, true);
                 }
             }
     elman::fill_memory_with(-1);

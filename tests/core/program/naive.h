@@ -30,7 +30,7 @@ struct Case {
 
 class Naive {
   public:
-    // `in`: what Sequence names; without weight_ih x is (T, B, G*H), the input part of the gates.
+    // `in`: what Sequence names; without c.inputs x is (T, B, G*H), the input part of the gates.
     Naive(const Case& c, const Named& in) : c(c), in(in), H(c.units) {
         h = last_h = Numbers(c.steps * c.batch * H);
         cell = h;
@@ -83,7 +83,7 @@ class Naive {
     }
 
     Dual input_part(size_t place, size_t r) const {
-        if (!find("weight_ih")) return get("x", place * c.gates() * H + r);
+        if (!c.inputs) return get("x", place * c.gates() * H + r);
         Dual total;
         for (size_t k = 0; k < c.inputs; ++k)
             total = total + get("weight_ih", r * c.inputs + k) * get("x", place * c.inputs + k);
