@@ -1,5 +1,6 @@
 """Servers that run as processes of their own, clients that type, and what they should be told."""
 
+import asyncio
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
@@ -211,3 +213,9 @@ def offered(message):
     """Suggestions as they came over the wire, to compare with :func:`alone`."""
     found = message["completions"] + message["next_words"]
     return [(each["text"], each["probability"]) for each in found]
+
+
+def run_apart(coroutine):
+    """Its result, from a loop in a thread of its own: Playwright keeps one in this thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()

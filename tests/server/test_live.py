@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import websockets
-from server.serving import LETTERS, TOKEN, alone, offered, serving
+from server.serving import LETTERS, TOKEN, alone, offered, run_apart, serving
 from websockets.exceptions import ConnectionClosed
 
 pytestmark = pytest.mark.timeout(120)
@@ -309,7 +309,7 @@ def test_a_thousand_sessions_at_once_are_each_as_if_alone(folder, model):
     draw = random.Random(9)
     texts = ["".join(draw.choices(LETTERS, k=6)) for _ in range(1000)]
     with serving(folder, "--sessions", 1000, "--rate", 100_000) as server:
-        found = asyncio.run(all_of_them(server.port, texts))
+        found = run_apart(all_of_them(server.port, texts))
         assert server.rss[1] < 512 << 20
     assert found == [alone(model, text) for text in texts]
 

@@ -4,6 +4,8 @@ import asyncio
 import threading
 import time
 
+from server.serving import run_apart
+
 from elman.server.limits import MAX_LATE
 from elman.server.metrics import Metrics
 from elman.server.workers import Workers
@@ -27,7 +29,7 @@ def test_a_long_job_delays_others_by_one_turn():
         workers.close()
         return found
 
-    assert asyncio.run(both()) == [list(range(50)), list(range(3))]
+    assert run_apart(both()) == [list(range(50)), list(range(3))]
     assert order[:6] == ["long", "short"] * 3
 
 
@@ -41,7 +43,7 @@ def test_the_loop_goes_on_while_threads_compute():
         workers.close()
         return ticks
 
-    assert asyncio.run(main()) > 15
+    assert run_apart(main()) > 15
 
 
 def test_lateness_is_that_of_the_next_turn():
@@ -57,7 +59,7 @@ def test_lateness_is_that_of_the_next_turn():
         workers.close()
         return late
 
-    assert MAX_LATE < asyncio.run(main()) < MAX_LATE + 0.5
+    assert MAX_LATE < run_apart(main()) < MAX_LATE + 0.5
 
 
 def test_a_job_is_finished_turn_by_turn():
@@ -72,7 +74,7 @@ def test_a_job_is_finished_turn_by_turn():
         workers.close()
         return found
 
-    assert asyncio.run(main()) == "done"
+    assert run_apart(main()) == "done"
 
 
 def test_what_a_job_raises_is_raised():
@@ -90,4 +92,4 @@ def test_what_a_job_raises_is_raised():
         workers.close()
         return found
 
-    assert asyncio.run(main()) == [1, "so"]
+    assert run_apart(main()) == [1, "so"]
