@@ -1,7 +1,7 @@
 # make demo    watch a network learn to finish sentences, about two minutes
 # make test    lint, types and the whole suite
 # make check   the fast gate alone: lint, types, quick tests
-# make bench   elman beside its peers, about nine minutes; SUITE=training for one, QUICK=1 for a look
+# make bench   elman beside its peers, about 13 minutes; SUITE=training for one, QUICK=1 for a look
 # make sanitize  the native core under the sanitisers of the compiler
 # make install .venv with everything, and nothing else
 
