@@ -5,7 +5,6 @@ line prints that line and exits with the class's ``exit_code``; a traceback is a
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 
@@ -91,6 +90,8 @@ def check_choice(operation: str, name: str, value: object, choices: Collection[s
     """
     if isinstance(value, str) and value in choices:
         return
+    from difflib import get_close_matches  # 3 ms that only a mistake needs
+
     near = get_close_matches(str(value).lower(), choices, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     rule = f"{name} must be one of {', '.join(choices)}"

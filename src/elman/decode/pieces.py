@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.encode.text import Vocabulary
-from elman.encode.words import IDEOGRAPH, JOINERS, LETTER, MARK, OPEN_WORD, WORD_PIECE
+from elman.encode.words import IDEOGRAPH, JOINERS, patterns
 
 
 class Shape(IntEnum):
@@ -74,10 +74,10 @@ def shape_of(text: bytes) -> tuple[Shape, str]:
     except UnicodeDecodeError:
         return Shape.WRONG, ""
     word = whole.removeprefix(" ")
-    match = WORD_PIECE.match(whole)
+    match = patterns().word_piece.match(whole)
     if not word:
         shape = Shape.SPACE if whole else Shape.NOTHING
-    elif OPEN_WORD.fullmatch(word):
+    elif patterns().open_word.fullmatch(word):
         shape = Shape.JOINER if word[-1] in JOINERS else Shape.LETTER
     elif match is None:
         return Shape.WRONG, ""
@@ -103,9 +103,9 @@ def _first_of(piece: bytes) -> First:
         return First.HALF
     if text[0] == " ":
         return First.SPACE
-    if MARK.match(text):
+    if patterns().mark.match(text):
         return First.MARK
-    if LETTER.match(text):
+    if patterns().letter.match(text):
         return First.LETTER
     if text[0] in JOINERS:
         return First.JOINER

@@ -20,6 +20,8 @@ space is cut all the same.
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import cache
+from typing import NamedTuple
 
 UNKNOWN_WORD = "<unk>"
 # Apostrophes, hyphens, middle dot, Hebrew geresh and gershayim, zero-width joiners.
@@ -61,32 +63,44 @@ def _letters_and_marks() -> tuple[str, str]:
     return f"[{_ranges(letters)}{_HIGH_LETTERS}]", f"[{_ranges(marks)}{_VARIATION_SELECTORS}]"
 
 
-_LETTER, _MARK = _letters_and_marks()
-_JOINER = f"[{re.escape(JOINERS)}]"
-_WORD = f"{_LETTER}{{1,64}}(?:{_JOINER}{_LETTER}{{1,64}}){{0,7}}"
-_ONE_IDEOGRAPH = f"{_IDEOGRAPH}{_MARK}{{0,8}}"
-_BLANK = r"[^\S\n]"
+class Patterns(NamedTuple):
+    """The expressions that need the classes of all letters and marks."""
 
-_PIECE = re.compile(
-    rf" ?(?:{UNKNOWN_WORD}|{_WORD}|{_ONE_IDEOGRAPH}|\n)"
-    rf"| ?(\S)\1{{0,31}}{_MARK}{{0,8}}"
-    rf"|{_BLANK}{{1,32}}?(?= ?[\n\S])|{_BLANK}{{1,32}}"
-)
-WORD_PIECE = re.compile(rf" ?({_WORD}|{_ONE_IDEOGRAPH})")
-OPEN_WORD = re.compile(rf"{_WORD}{_JOINER}?")
+    piece: re.Pattern[str]
+    word_piece: re.Pattern[str]
+    open_word: re.Pattern[str]
+    letter: re.Pattern[str]
+    mark: re.Pattern[str]
+
+
+@cache
+def patterns() -> Patterns:
+    """Made when first needed: it takes 80 ms, which who only steps numbers need not wait for."""
+    letter, mark = _letters_and_marks()
+    joiner = f"[{re.escape(JOINERS)}]"
+    word = f"{letter}{{1,64}}(?:{joiner}{letter}{{1,64}}){{0,7}}"
+    ideograph = f"{_IDEOGRAPH}{mark}{{0,8}}"
+    blank = r"[^\S\n]"
+    piece = (
+        rf" ?(?:{UNKNOWN_WORD}|{word}|{ideograph}|\n)"
+        rf"| ?(\S)\1{{0,31}}{mark}{{0,8}}"
+        rf"|{blank}{{1,32}}?(?= ?[\n\S])|{blank}{{1,32}}"
+    )
+    made = (piece, rf" ?({word}|{ideograph})", rf"{word}{joiner}?", letter, mark)
+    return Patterns(*map(re.compile, made))
+
+
 _BREAK = re.compile(rf"(?<=\S)(?=\s)|(?<=\n)|(?<! )(?={_IDEOGRAPH})")
-LETTER = re.compile(_LETTER)
-MARK = re.compile(_MARK)
 
 
 def split(text: str) -> list[str]:
     """Cut text into pieces; ``"".join(split(text)) == text`` for every text."""
-    return [match.group() for match in _PIECE.finditer(text)]
+    return [match.group() for match in patterns().piece.finditer(text)]
 
 
 def word_of(piece: str) -> str | None:
     """Return the word a piece holds, without its leading space, or None if it holds none."""
-    match = WORD_PIECE.fullmatch(piece)
+    match = patterns().word_piece.fullmatch(piece)
     return match and match.group(1)
 
 
@@ -117,6 +131,6 @@ def split_typed(text: str) -> tuple[str, str]:
     pieces = split(text)
     begun = 2 if len(pieces) > 1 and pieces[-1] in JOINERS else 1
     tail = "".join(pieces[-begun:])
-    if OPEN_WORD.fullmatch(tail.removeprefix(" ")):
+    if patterns().open_word.fullmatch(tail.removeprefix(" ")):
         return text[: len(text) - len(tail)], tail
     return text, ""
