@@ -93,3 +93,22 @@ def test_what_a_job_raises_is_raised():
         return found
 
     assert run_apart(main()) == [1, "so"]
+
+
+def test_who_is_cancelled_while_waiting_waits_no_more():
+    async def main():
+        workers, gate = Workers(1, Metrics()), threading.Event()
+        running = asyncio.create_task(workers.call(gate.wait))
+        await asyncio.sleep(0.05)
+        waiting = asyncio.create_task(workers.call(lambda: None))
+        await asyncio.sleep(0.05)
+        before = workers.late
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        after = workers.late
+        gate.set()
+        await running
+        return before, after, await workers.call(lambda: "next")
+
+    before, after, found = run_apart(main())
+    assert before > 0.04 and after < 0.01 and found == "next"

@@ -1,8 +1,8 @@
 """The threads that compute, so that the event loop never does."""
 
 import asyncio
+import threading
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -23,16 +23,16 @@ class Workers:
 
     def __init__(self, threads: int, metrics: Metrics) -> None:
         self._threads = ThreadPoolExecutor(threads, "compute")
-        self._waiting: deque[float] = deque()  # since when each turn waits
+        self._waiting: dict[object, float] = {}  # since when each turn waits, in their order
+        self._lock = threading.Lock()
         self._metrics = metrics
 
     @property
     def late(self) -> float:
         """For how many seconds the next turn has waited."""
-        try:
-            return time.monotonic() - self._waiting[0]
-        except IndexError:
-            return 0.0
+        with self._lock:
+            now = time.monotonic()
+            return now - next(iter(self._waiting.values()), now)
 
     async def finish(self, job: Turns[T]) -> T:
         """What ``job`` returns, after as many turns as it wants."""
@@ -48,12 +48,23 @@ class Workers:
 
     async def call(self, function: Callable[[], T]) -> T:
         """What ``function`` returns, computed by some thread."""
-        self._waiting.append(time.monotonic())
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._turn, function)
+        turn, loop = object(), asyncio.get_running_loop()
+        with self._lock:
+            self._waiting[turn] = time.monotonic()
+        try:
+            return await loop.run_in_executor(self._threads, self._take, turn, function)
+        finally:
+            self._begin(turn)  # who is cancelled while waiting waits no more
 
-    def _turn(self, function: Callable[[], T]) -> T:
-        self._metrics.waited.observe(time.monotonic() - self._waiting.popleft())
+    def _take(self, turn: object, function: Callable[[], T]) -> T:
+        self._metrics.waited.observe(self._begin(turn))
         return function()
+
+    def _begin(self, turn: object) -> float:
+        """Take a turn from those that wait: for how many seconds it did."""
+        with self._lock:
+            now = time.monotonic()
+            return now - self._waiting.pop(turn, now)
 
     def close(self) -> None:
         """Let the threads end after the turn they are in."""
