@@ -91,6 +91,20 @@ def sample(
     return int(np.searchsorted(mass, rng.random() * mass[-1], side="right"))
 
 
+def drawing(
+    length: int, seed: int, *, temperature: float, top_k: int, top_p: float
+) -> Callable[..., int]:
+    """:func:`sample` with these options and its own random numbers.
+
+    Raises :class:`UsageError` for options out of bounds, a ``length`` below 0 among them.
+    """
+    check_options(temperature, top_k, top_p)
+    if length < 0:
+        raise UsageError("generate", f"length must be at least 0, found {length}")
+    rng = np.random.default_rng(seed)
+    return partial(sample, rng=rng, temperature=temperature, top_k=top_k, top_p=top_p)
+
+
 def generate(
     predictor: Predictor,
     prompt: str,
@@ -107,16 +121,7 @@ def generate(
     ``length`` code points in all: the last piece is cut to fit. The same seed gives the same text.
     Options as in :func:`probabilities`.
     """
-    check_options(temperature, top_k, top_p)
-    if length < 0:
-        raise UsageError("generate", f"length must be at least 0, found {length}")
-    draw = partial(
-        sample,
-        rng=np.random.default_rng(seed),
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-    )
+    draw = drawing(length, seed, temperature=temperature, top_k=top_k, top_p=top_p)
     tree = Tree(predictor)
 
     def read(node: Node, token: int) -> Node:

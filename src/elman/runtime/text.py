@@ -1,17 +1,16 @@
 """A stream of text: it reads, is surprised, suggests and writes."""
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.decode.reader import Surprise
-from elman.decode.sample import check_options, continuation, sample
+from elman.decode.sample import continuation, drawing
 from elman.decode.suggest import Lexicon, Suggester, Suggestions
 from elman.decode.tree import Node
 from elman.encode.vocabulary import MAX_PIECE
-from elman.errors import DataError, UsageError
+from elman.errors import DataError
 from elman.runtime.predictor import RowsPredictor
 from elman.runtime.saved import TEXT, numbers, seal, unseal
 
@@ -57,19 +56,10 @@ class TextStream:
         Options as in :func:`elman.decode.sample.generate`. What was yielded is part of the stream;
         to stop early is to stop asking. The stream must not be fed meanwhile.
         """
-        check_options(temperature, top_k, top_p)
-        if length < 0:
-            raise UsageError("generate", f"length must be at least 0, found {length}")
-        draw = partial(
-            sample,
-            rng=np.random.default_rng(seed),
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-        )
+        draw = drawing(length, seed, temperature=temperature, top_k=top_k, top_p=top_p)
         return self._write(length, draw)
 
-    def _write(self, length: int, draw: partial[int]) -> Iterator[str]:
+    def _write(self, length: int, draw: Callable[..., int]) -> Iterator[str]:
         tree = self._reader.tree
         vocabulary = self._predictor.vocabulary
 
