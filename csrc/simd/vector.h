@@ -79,13 +79,23 @@ ELMAN_INLINE Vec<T> magnitude(Vec<T> v) {
     return (Vec<T>)((Vec<Int<T>>)v & ~broadcast<Int<T>>(sign));
 }
 
+// Lanes of a, and behind them of b.
+template <class T, size_t... lane>
+ELMAN_INLINE Vec<T> choose(Vec<T> a, Vec<T> b) {
+#if __has_builtin(__builtin_shufflevector)
+    return __builtin_shufflevector(a, b, lane...);
+#else  // GCC before 12
+    return __builtin_shuffle(a, b, (Vec<Int<T>>){lane...});
+#endif
+}
+
 // Rows become columns: at every step two blocks of lanes change places.
 template <class T, size_t step, size_t... lane>
 ELMAN_INLINE void exchange(Vec<T>& a, Vec<T>& b, std::index_sequence<lane...>) {
     constexpr size_t L = lanes<T>;
     const Vec<T> old = a;
-    a = __builtin_shufflevector(old, b, (lane & step ? L + lane - step : lane)...);
-    b = __builtin_shufflevector(old, b, (lane & step ? L + lane : lane + step)...);
+    a = choose<T, (lane & step ? L + lane - step : lane)...>(old, b);
+    b = choose<T, (lane & step ? L + lane : lane + step)...>(old, b);
 }
 
 template <class T, size_t step = lanes<T> / 2>
