@@ -79,7 +79,23 @@ class Outflow:
             self.pause()
 
 
-class Http(H11Protocol):
+class Watched(asyncio.Protocol):
+    """Tells its ``_outflow`` what the transport says."""
+
+    _outflow: Outflow
+
+    def pause_writing(self) -> None:
+        """Something waits to be sent."""
+        super().pause_writing()
+        self._outflow.pause()
+
+    def resume_writing(self) -> None:
+        """Nothing waits any more."""
+        super().resume_writing()
+        self._outflow.resume()
+
+
+class Http(Watched, H11Protocol):
     """HTTP/1.1: a header comes within :data:`PATIENCE`, an answer is taken."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -116,18 +132,8 @@ class Http(H11Protocol):
         self._outflow.resume()
         super().handle_websocket_upgrade(event)
 
-    def pause_writing(self) -> None:
-        """Something waits to be sent."""
-        super().pause_writing()
-        self._outflow.pause()
 
-    def resume_writing(self) -> None:
-        """Nothing waits any more."""
-        super().resume_writing()
-        self._outflow.resume()
-
-
-class Live(WebSocketsSansIOProtocol):
+class Live(Watched, WebSocketsSansIOProtocol):
     """WebSocket: a message comes in few pieces and ends within :data:`PATIENCE`."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -193,13 +199,3 @@ class Live(WebSocketsSansIOProtocol):
             self.schedule_ping()
         else:
             super().keepalive_timeout()
-
-    def pause_writing(self) -> None:
-        """Something waits to be sent."""
-        super().pause_writing()
-        self._outflow.pause()
-
-    def resume_writing(self) -> None:
-        """Nothing waits any more."""
-        super().resume_writing()
-        self._outflow.resume()
