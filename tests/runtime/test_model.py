@@ -168,7 +168,7 @@ def test_a_text_model_is_what_the_folder_says(tmp_path, options):
     state = predictor.start()
     for token, row in zip(tokens, wanted, strict=True):
         found, state = predictor.advance(state, np.array([token], np.int32))
-        np.testing.assert_allclose(found[0], row, atol=3e-5)
+        np.testing.assert_allclose(found[0], row, rtol=0, atol=1e-5)
 
 
 def test_states_of_another_model_are_refused(tmp_path):
@@ -321,7 +321,7 @@ def test_nothing_here_loads_torch(tmp_path):
 
 @pytest.mark.commands
 def test_importing_the_runtime_is_quick():
-    """150 ms on a calm machine; here processor time beyond NumPy's own, and thrice as much."""
+    """Processor time beyond NumPy's own; measured 75 ms, frozen at twice that."""
     code = "import time; b = time.process_time(); import {}; print(time.process_time() - b)"
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -330,7 +330,7 @@ def test_importing_the_runtime_is_quick():
         runs = [subprocess.run(command, env=environment, capture_output=True) for _ in range(3)]
         return min(float(run.stdout) for run in runs)
 
-    assert seconds("elman.runtime") < 3 * 0.15 + seconds("numpy")
+    assert seconds("elman.runtime") < 0.15 + seconds("numpy")
 
 
 def test_threads_share_a_model(tmp_path):
