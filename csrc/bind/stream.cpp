@@ -7,11 +7,15 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <atomic>
+#include <limits>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "bind/bind.h"
+#include "stream/draw.h"
 
 namespace nb = nanobind;
 
@@ -53,14 +57,16 @@ class Buffer {
         check_shape(batched ? shape : shape + 1, batched ? 2 : 1);
     }
 
-    // The first dimension, which must be from 1 to `most`.
+    // The first dimension.
+    size_t size() const { return view_.ndim ? static_cast<size_t>(view_.shape[0]) : 0; }
+
+    // The same, which must be from 1 to `most`.
     size_t count(size_t most) const {
-        const Py_ssize_t found = view_.ndim ? view_.shape[0] : 0;
-        if (found < 1 || static_cast<size_t>(found) > most)
+        if (size() < 1 || size() > most)
             throw std::invalid_argument(std::string(name_) + " must have from 1 to " +
                                         std::to_string(most) + " rows, found " +
-                                        std::to_string(found));
-        return static_cast<size_t>(found);
+                                        std::to_string(size()));
+        return size();
     }
 
     // Throws unless the elements are ids and the shape is (batch,), or () without a batch. Returns
@@ -108,14 +114,20 @@ class Buffer {
     Py_buffer view_;
 };
 
+template <class T>
+void log_softmax_of(T* y, size_t rows, size_t n) {
+    if constexpr (sizeof(T) == 4)
+        kernels().log_softmax_float32(y, rows, n);
+    else
+        kernels().log_softmax_float64(y, rows, n);
+}
+
 // A stream, and the promise that only one thread is in it at a time.
 template <class T>
 class Guarded {
   public:
     Guarded(std::shared_ptr<const Stack<T>> stack, size_t batch, bool batched)
-        : stream_(check(stack), checked(batch)),
-          batched_(batched),
-          release_(stack->multiplications() * batch >= worth_releasing) {}
+        : stream_(check(stack), checked(batch)), batched_(batched), outputs_(stack->outputs()) {}
 
     void timestep(nb::handle x, nb::handle out) {
         const size_t batch = stream_.batch();
@@ -126,7 +138,7 @@ class Guarded {
         if (ids && !batched_ && PyLong_CheckExact(x.ptr())) {
             const int64_t id = PyLong_AsLongLong(x.ptr());
             if (id == -1 && PyErr_Occurred()) PyErr_Clear();  // too large, as refused as -1
-            return run({reinterpret_cast<const char*>(&id), 0, 0}, sizeof id, y);
+            return step({reinterpret_cast<const char*>(&id), 0, 0}, sizeof id, y);
         }
         const Buffer from(x, "x", PyBUF_STRIDES);
         size_t bytes = 0;
@@ -134,7 +146,7 @@ class Guarded {
             bytes = from.check_ids(batched_, batch);
         else
             from.check<T>(batched_, batch, stream_.stack().inputs());
-        run(from.rows(batched_, ids), bytes, y);
+        step(from.rows(batched_, ids), bytes, y);
     }
 
     // x, states -> y, after, all of as many rows as x has.
@@ -155,11 +167,28 @@ class Guarded {
         const Rows given = from.rows(true, bytes != 0);
         const T* const old = before.data<const T>();
         T *const y = to.data<T>(), *const state = next.data<T>();
-        const Turn turn(busy_);
-        if (stream_.stack().multiplications() * rows < worth_releasing)
-            return stream_.advance(rows, given, bytes, old, state, y);
-        nb::gil_scoped_release released;
-        stream_.advance(rows, given, bytes, old, state, y);
+        run(rows, [&] { stream_.advance(rows, given, bytes, old, state, y); });
+    }
+
+    // The same of one row and a token's id: the log-probabilities of the next one, as doubles.
+    void predict(int64_t token, nb::handle states, nb::handle log_probs, nb::handle after) {
+        const Buffer before(states, "states", PyBUF_C_CONTIGUOUS);
+        const Buffer to(log_probs, "log_probs", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        const Buffer next(after, "after", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        const size_t width = stream_.state_size(), outputs = outputs_.size();
+        if (stream_.stack().tokens == 0) throw std::invalid_argument("there is no embedding");
+        before.check<T>(true, 1, width);
+        to.check<double>(false, 1, outputs);
+        next.check<T>(true, 1, width);
+        const Rows id{reinterpret_cast<const char*>(&token), 0, 0};
+        const T* const old = before.data<const T>();
+        T* const state = next.data<T>();
+        double* const found = to.data<double>();
+        run(1, [&] {
+            stream_.advance(1, id, sizeof token, old, state, outputs_.data());
+            log_softmax_of(outputs_.data(), 1, outputs);
+            std::copy_n(outputs_.data(), outputs, found);
+        });
     }
 
     size_t state_size() const { return stream_.state_size(); }
@@ -184,15 +213,19 @@ class Guarded {
     }
 
   private:
-    // `bytes` of an id, or 0 for numbers.
-    void run(Rows x, size_t bytes, T* y) {
+    // Computes with nobody else in the stream, and what takes long without the interpreter.
+    template <class Work>
+    void run(size_t rows, const Work& work) {
         const Turn turn(busy_);
-        const auto step = [&] {
-            bytes ? stream_.timestep_ids(x, bytes, y) : stream_.timestep(x, y);
-        };
-        if (!release_) return step();
+        if (stream_.stack().multiplications() * rows < worth_releasing) return work();
         nb::gil_scoped_release released;
-        step();
+        work();
+    }
+
+    // `bytes` of an id, or 0 for numbers.
+    void step(Rows x, size_t bytes, T* y) {
+        run(stream_.batch(),
+            [&] { bytes ? stream_.timestep_ids(x, bytes, y) : stream_.timestep(x, y); });
     }
 
     struct Turn {
@@ -235,7 +268,8 @@ class Guarded {
     }
 
     Stream<T> stream_;
-    bool batched_, release_;
+    bool batched_;
+    Array<T> outputs_;  // of one row
     mutable std::atomic<bool> busy_ = false;
 };
 
@@ -247,6 +281,8 @@ void bind_stream_of(nb::module_& module, const char* name) {
         .def("timestep", &Guarded<T>::timestep, nb::arg().none(), nb::arg().none())
         .def("advance", &Guarded<T>::advance, nb::arg().none(), nb::arg().none(), nb::arg().none(),
              nb::arg().none())
+        .def("predict", &Guarded<T>::predict, nb::arg(), nb::arg().none(), nb::arg().none(),
+             nb::arg().none())
         .def("state_size", &Guarded<T>::state_size)
         .def("reset", &Guarded<T>::reset)
         .def("read", &Guarded<T>::read)
@@ -256,11 +292,27 @@ void bind_stream_of(nb::module_& module, const char* name) {
 // y (rows, n) becomes log-probabilities.
 template <class T>
 void log_softmax(const nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>& y) {
-    T* const first = aligned(y.data(), "y");
-    if constexpr (sizeof(T) == 4)
-        kernels().log_softmax_float32(first, y.shape(0), y.shape(1));
-    else
-        kernels().log_softmax_float64(first, y.shape(0), y.shape(1));
+    log_softmax_of(aligned(y.data(), "y"), y.shape(0), y.shape(1));
+}
+
+// log_probs (V,) and the ids that must not be drawn -> the id drawn with `uniform`.
+size_t draw_token(nb::handle log_probs, nb::handle forbidden, double temperature, size_t top_k,
+                  double top_p, double uniform) {
+    const Buffer from(log_probs, "log_probs", PyBUF_C_CONTIGUOUS);
+    const Buffer never(forbidden, "forbidden", PyBUF_C_CONTIGUOUS);
+    const size_t tokens = from.size(), count = never.size();
+    from.check<double>(false, 1, tokens);
+    if (never.check_ids(true, count) != sizeof(int64_t) || !(uniform >= 0 && uniform < 1))
+        throw std::invalid_argument("forbidden must be int64, and uniform from 0 to below 1");
+    const double* const first = from.data<const double>();
+    const int64_t* const ids = never.data<const int64_t>();
+    std::vector<double> scores(first, first + tokens);
+    for (size_t i = 0; i < count; ++i) {
+        if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= tokens)
+            throw std::invalid_argument("forbidden must hold ids of tokens");
+        scores[static_cast<size_t>(ids[i])] = -std::numeric_limits<double>::infinity();
+    }
+    return draw(scores.data(), tokens, {temperature, top_k, top_p}, uniform, kernels());
 }
 
 }  // namespace
@@ -270,6 +322,8 @@ void bind_stream(nb::module_& module) {
     bind_stream_of<double>(module, "Stream64");
     module.def("log_softmax", &log_softmax<float>, nb::arg("y").noconvert());
     module.def("log_softmax", &log_softmax<double>, nb::arg("y").noconvert());
+    module.def("draw", &draw_token, nb::arg(), nb::arg(), nb::arg("temperature"), nb::arg("top_k"),
+               nb::arg("top_p"), nb::arg("uniform"));
 }
 
 }  // namespace elman::bind

@@ -138,7 +138,7 @@ Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride, bool alone)
     frame.codes = memory.codes.data();
     frame.code_scale = memory.code_scale.data();
     frame.backwards = memory.backwards;
-    const bool shared = alone && constant.weights.size() >= worth_sharing;
+    const bool shared = batch_ == 1 && constant.weights.size() >= worth_sharing;
     frame.threads = shared ? stack_->threads : 1;
     return frame;
 }
