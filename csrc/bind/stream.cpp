@@ -296,8 +296,8 @@ void log_softmax(const nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu
 }
 
 // log_probs (V,) and the ids that must not be drawn -> the id drawn with `uniform`.
-size_t draw_token(nb::handle log_probs, nb::handle forbidden, double temperature, size_t top_k,
-                  double top_p, double uniform) {
+size_t draw_token(nb::handle log_probs, nb::handle forbidden, double uniform, double temperature,
+                  size_t top_k, double top_p) {
     const Buffer from(log_probs, "log_probs", PyBUF_C_CONTIGUOUS);
     const Buffer never(forbidden, "forbidden", PyBUF_C_CONTIGUOUS);
     const size_t tokens = from.size(), count = never.size();
@@ -322,8 +322,8 @@ void bind_stream(nb::module_& module) {
     bind_stream_of<double>(module, "Stream64");
     module.def("log_softmax", &log_softmax<float>, nb::arg("y").noconvert());
     module.def("log_softmax", &log_softmax<double>, nb::arg("y").noconvert());
-    module.def("draw", &draw_token, nb::arg(), nb::arg(), nb::arg("temperature"), nb::arg("top_k"),
-               nb::arg("top_p"), nb::arg("uniform"));
+    module.def("draw", &draw_token, nb::arg(), nb::arg(), nb::arg("uniform"),
+               nb::arg("temperature"), nb::arg("top_k"), nb::arg("top_p"));
 }
 
 }  // namespace elman::bind

@@ -113,7 +113,7 @@ void Stream<T>::write(size_t layer, size_t index, const T* from) {
 
 // Bytes of weights from which on two cores are worth it: far more than one's own cache holds. Less
 // gains little, and loses much where the other core has something else to do.
-constexpr size_t worth_sharing = size_t(4) << 20;
+constexpr size_t worth_sharing = size_t(2) << 20;
 
 template <class T>
 Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride, bool alone) const {

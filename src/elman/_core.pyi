@@ -6,6 +6,14 @@ def isas() -> list[str]: ...
 def isa() -> str: ...
 def has_tiles() -> bool: ...
 def log_softmax(y: NDArray[Any]) -> None: ...
+def draw(
+    log_probs: NDArray[Any],
+    forbidden: NDArray[Any],
+    uniform: float,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+) -> int: ...
 def apply(function: str, input: NDArray[Any], out: NDArray[Any]) -> None: ...
 
 class _Stack:
@@ -34,6 +42,14 @@ class _Stream:
         x: NDArray[Any],
         states: NDArray[Any],
         out: NDArray[Any],
+        after: NDArray[Any],
+        /,
+    ) -> None: ...
+    def predict(
+        self,
+        token: int,
+        states: NDArray[Any],
+        log_probs: NDArray[Any],
         after: NDArray[Any],
         /,
     ) -> None: ...

@@ -1,14 +1,15 @@
 """Drawing the next token: temperature, top-k, and top-p (Holtzman et al. 2020, section 3.1)."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from itertools import compress
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.decode.predictor import Predictor, check_log_probs
 from elman.decode.tree import Node, Tree
-from elman.encode.text import StreamDecoder, Vocabulary
+from elman.encode.text import MAX_TOKENS, StreamDecoder, Vocabulary
 from elman.errors import ModelError, UsageError
 
 MAX_TEMPERATURE = 100.0
@@ -83,26 +84,63 @@ def sample(
     forbidden: ArrayLike = (),
 ) -> int:
     """Draw one id from :func:`probabilities`; one random number a call."""
-    drawn = probabilities(
-        log_probs, temperature=temperature, top_k=top_k, top_p=top_p, forbidden=forbidden
+    return draw(log_probs, forbidden, rng.random(), temperature, top_k, top_p)
+
+
+def draw(
+    log_probs: ArrayLike,
+    forbidden: ArrayLike,
+    uniform: float,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+) -> int:
+    """The id that a number ``uniform`` from 0 to below 1 draws from :func:`probabilities`."""
+    mass = np.cumsum(
+        probabilities(
+            log_probs, temperature=temperature, top_k=top_k, top_p=top_p, forbidden=forbidden
+        )
     )
-    mass = np.cumsum(drawn)
     # Below the last step of `mass`, so that rounding never draws an id of probability 0.
-    return int(np.searchsorted(mass, rng.random() * mass[-1], side="right"))
+    return int(np.searchsorted(mass, uniform * mass[-1], side="right"))
+
+
+class Draw(Protocol):
+    """What draws: :func:`draw`, or what does the same."""
+
+    def __call__(
+        self,
+        log_probs: NDArray[np.float64],
+        forbidden: NDArray[np.intp],
+        uniform: float,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        /,
+    ) -> int:
+        """Return an id."""
+        ...
+
+
+Drawing = Callable[[NDArray[np.float64], NDArray[np.intp]], int]  # of log_probs and forbidden
 
 
 def drawing(
-    length: int, seed: int, *, temperature: float, top_k: int, top_p: float
-) -> Callable[..., int]:
-    """:func:`sample` with these options and its own random numbers.
+    length: int, seed: int, temperature: float, top_k: int, top_p: float, draw: Draw = draw
+) -> Drawing:
+    """``draw`` with these options and random numbers of its own.
 
     Raises :class:`UsageError` for options out of bounds, a ``length`` below 0 among them.
     """
     check_options(temperature, top_k, top_p)
     if length < 0:
         raise UsageError("generate", f"length must be at least 0, found {length}")
-    rng = np.random.default_rng(seed)
-    return partial(sample, rng=rng, temperature=temperature, top_k=top_k, top_p=top_p)
+    uniform, top_k = np.random.default_rng(seed).random, min(top_k, MAX_TOKENS)
+
+    def next_token(log_probs: NDArray[np.float64], forbidden: NDArray[np.intp]) -> int:
+        return draw(log_probs, forbidden, uniform(), temperature, top_k, top_p)
+
+    return next_token
 
 
 def generate(
@@ -121,13 +159,13 @@ def generate(
     ``length`` code points in all: the last piece is cut to fit. The same seed gives the same text.
     Options as in :func:`probabilities`.
     """
-    draw = drawing(length, seed, temperature=temperature, top_k=top_k, top_p=top_p)
+    next_token = drawing(length, seed, temperature, top_k, top_p)
     tree = Tree(predictor)
 
     def read(node: Node, token: int) -> Node:
         return tree.read(node.state, token)
 
-    return continuation(read, tree.root, predictor.vocabulary, prompt, length, draw)
+    return continuation(read, tree.root, predictor.vocabulary, prompt, length, next_token)
 
 
 def continuation(
@@ -136,18 +174,17 @@ def continuation(
     vocabulary: Vocabulary,
     prompt: str,
     length: int,
-    draw: Callable[..., int],
+    next_token: Drawing,
 ) -> Iterator[str]:
-    """Yield what ``draw`` makes of the text of ``node`` and then ``prompt``, as it is ``read``."""
+    """Yield how the text of ``node`` and then ``prompt`` goes on, as it is ``read``."""
     decoder = StreamDecoder(vocabulary)
-    never = [] if vocabulary.unknown is None else [vocabulary.unknown]
-    prompt, forbidden, surplus = _leave_space(vocabulary, prompt, never)
+    prompt, forbidden, surplus = _leave_space(vocabulary, prompt)
     for token in vocabulary.encode(prompt):
         node = read(node, int(token))
     while length > 0:
-        token = draw(node.log_probs, forbidden=forbidden + decoder.breaking())
+        token = next_token(node.log_probs, forbidden)
         text = decoder.feed(token)[surplus:][:length]
-        forbidden, surplus = never, 0
+        forbidden, surplus = decoder.barred(), 0
         length -= len(text)
         if text:
             yield text
@@ -155,16 +192,15 @@ def continuation(
             node = read(node, token)
 
 
-def _leave_space(
-    vocabulary: Vocabulary, prompt: str, never: list[int]
-) -> tuple[str, list[int], int]:
+def _leave_space(vocabulary: Vocabulary, prompt: str) -> tuple[str, NDArray[np.intp], int]:
     """Leave a space at the end of the prompt to the first token, where tokens bring their own.
 
     ``The `` would be read as ``The`` and a lone space, after which no word follows in training.
     Returns the prompt to read, the ids the first token may not be, the characters to cut off it.
     """
-    spaced = {token for token, piece in enumerate(vocabulary.pieces) if piece.startswith(b" ")}
-    longer = any(len(vocabulary.pieces[token]) > 1 for token in spaced)
-    if not (prompt.endswith(" ") and longer):
-        return prompt, never, 0
-    return prompt[:-1], [token for token in range(len(vocabulary)) if token not in spaced], 1
+    if not prompt.endswith(" "):
+        return prompt, vocabulary.barred, 0
+    spaced = [piece.startswith(b" ") for piece in vocabulary.pieces]
+    if not any(len(piece) > 1 for piece in compress(vocabulary.pieces, spaced)):
+        return prompt, vocabulary.barred, 0
+    return prompt[:-1], np.flatnonzero(~np.array(spaced)), 1

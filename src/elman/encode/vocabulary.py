@@ -8,6 +8,7 @@ import codecs
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,16 @@ class Vocabulary(ABC):
     def __len__(self) -> int:
         return len(self.pieces)
 
+    @cached_property
+    def barred(self) -> NDArray[np.intp]:
+        """Ids that are not written where a character begins: unknown, and what none begins with."""
+        return self._barred_after(b"")
+
+    def _barred_after(self, begun: bytes) -> NDArray[np.intp]:
+        pieces = enumerate(self.pieces)
+        ids = (i for i, piece in pieces if i == self.unknown or not _is_utf8(begun + piece))
+        return np.fromiter(ids, np.intp)
+
     @abstractmethod
     def encode(self, text: str) -> NDArray[np.int32]:
         """Token ids of the NFC of ``text``, shape ``(N,)``."""
@@ -67,15 +78,16 @@ class StreamDecoder:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._breaking: dict[bytes, list[int]] = {}
+        self._barred: dict[bytes, NDArray[np.intp]] = {}
 
-    def breaking(self) -> list[int]:
-        """Ids of the tokens that cannot come next without breaking a character."""
+    def barred(self) -> NDArray[np.intp]:
+        """Ids that must not be written next: unknown, and what would break a character."""
         begun = self._utf8.getstate()[0]
-        if begun not in self._breaking:
-            pieces = enumerate(self._vocabulary.pieces)
-            self._breaking[begun] = [i for i, piece in pieces if not _is_utf8(begun + piece)]
-        return self._breaking[begun]
+        if not begun:
+            return self._vocabulary.barred
+        if begun not in self._barred:
+            self._barred[begun] = self._vocabulary._barred_after(begun)
+        return self._barred[begun]
 
     def feed(self, token: int) -> str:
         """Return the characters that ``token`` completes: none, one or several."""

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.runtime.engine import log_softmax
 from elman.runtime.rows import Rows
 
 Array = NDArray[Any]
@@ -75,6 +76,22 @@ class Batcher:
         assert mine.result is not None
         return mine.result
 
+    def predict(self, state: Array, token: int) -> tuple[NDArray[np.float64], Array]:
+        """One row and a token's id to the log-probabilities ``(V,)`` of the next, and its row.
+
+        As :meth:`advance`, but who finds nobody at work does it without further ado.
+        """
+        with self._lock:
+            alone, self._busy = not self._busy, True
+        if not alone:
+            y, after = self.advance(state, np.array([token]))
+            log_softmax(y)
+            return y[0].astype(np.float64), after
+        try:
+            return self._rows.predict(state, token)
+        finally:
+            self._hand_over()
+
     def _lead(self) -> None:
         """Compute for all that wait, then let one of those who came meanwhile do the same."""
         with self._lock:
@@ -85,13 +102,17 @@ class Batcher:
             for ticket in batch:
                 ticket.error = ticket.error or error
         finally:
-            with self._lock:
-                self._busy = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].leads = True
-                    self._waiting[0].woken.set()
+            self._hand_over()
             for ticket in batch:
                 ticket.woken.set()
+
+    def _hand_over(self) -> None:
+        """Let one of those who wait compute next."""
+        with self._lock:
+            self._busy = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._waiting[0].woken.set()
 
     def _compute(self, batch: list[_Ticket]) -> None:
         if len(batch) == 1:

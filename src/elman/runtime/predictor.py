@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.decode.predictor import Predictor, check_log_probs
 from elman.encode.text import Vocabulary
 from elman.runtime.engine import log_softmax
 
@@ -29,13 +30,16 @@ class Advancer(Protocol):
         """States ``(N, size)`` and ids ``(N,)`` to outputs ``(N, V)`` and new states."""
         ...
 
+    def predict(self, state: Array, token: int) -> tuple[NDArray[np.float64], Array]:
+        """One row and an id to the log-probabilities ``(V,)`` of the next, and the new row."""
+        ...
 
-class RowsPredictor:
+
+class RowsPredictor(Predictor):
     """A :class:`~elman.decode.predictor.Predictor`; a state is an array ``(N, size)``."""
 
     def __init__(self, rows: Advancer, vocabulary: Vocabulary) -> None:
-        self._rows = rows
-        self.vocabulary = vocabulary
+        self._rows, self.vocabulary = rows, vocabulary
 
     def start(self) -> Array:
         """Return the state before any token, one row."""
@@ -46,6 +50,13 @@ class RowsPredictor:
         y, state = self._rows.advance(state, tokens)
         log_softmax(y)
         return y, state
+
+    def step(self, state: Array, token: int) -> tuple[NDArray[np.float64], Array]:
+        """Feed one token of one text: log-probabilities ``(V,)``, the new state."""
+        log_probs, state = self._rows.predict(state, token)
+        if not log_probs[0] < np.inf:  # one output that is no number makes the whole row so
+            check_log_probs(log_probs)
+        return log_probs, state
 
     def select(self, state: Array, rows: NDArray[np.intp]) -> Array:
         """Return the state whose row i is row ``rows[i]`` of the given one."""

@@ -27,7 +27,9 @@ class Rows:
         self._engine = engine(plan, stack, MOST)
         self._lock = threading.Lock()
         self.size = self._engine.state_size()
+        self._outputs, self._dtype = plan.output_size, plan.dtype
         self.start = self._start()
+        self._shape = (1, self.size)
         last = list(plan.specs[-1].state_sizes.values())
         first = self.size - sum(last)
         self.hidden = slice(first, first + last[0])  # the last layer's h
@@ -67,6 +69,20 @@ class Rows:
         if not 0 <= x.min() <= x.max() < tokens:
             found = x.min() if x.min() < 0 else x.max()
             raise UsageError("advance", f"ids must be from 0 to {tokens - 1}, found {found}")
+
+    def predict(self, state: Array, token: int) -> tuple[NDArray[np.float64], Array]:
+        """A token's id and one row to the log-probabilities ``(V,)`` of the next, and its row.
+
+        They are those of :meth:`advance`, to the last bit. Raises
+        :class:`~elman.errors.UsageError` where the two do not fit the model.
+        """
+        log_probs, after = np.empty(self._outputs), np.empty(self._shape, self._dtype)
+        try:
+            with self._lock:
+                self._engine.predict(token, state, log_probs, after)
+        except ValueError as error:
+            raise UsageError("predict", str(error)) from None
+        return log_probs, after
 
     def advance(self, states: Array, x: Array) -> tuple[Array, Array]:
         """``x`` ``(N, D)``, or ids ``(N,)``, and states ``(N, size)`` to ``y`` and new states.

@@ -1,16 +1,16 @@
 """A stream of text: it reads, is surprised, suggests and writes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.decode.reader import Surprise
-from elman.decode.sample import continuation, drawing
+from elman.decode.sample import Drawing, continuation, drawing
 from elman.decode.suggest import Lexicon, Suggester, Suggestions
-from elman.decode.tree import Node
 from elman.encode.vocabulary import MAX_PIECE
 from elman.errors import DataError
+from elman.runtime.engine import drawn
 from elman.runtime.predictor import RowsPredictor
 from elman.runtime.saved import TEXT, numbers, seal, unseal
 
@@ -56,18 +56,13 @@ class TextStream:
         Options as in :func:`elman.decode.sample.generate`. What was yielded is part of the stream;
         to stop early is to stop asking. The stream must not be fed meanwhile.
         """
-        draw = drawing(length, seed, temperature=temperature, top_k=top_k, top_p=top_p)
-        return self._write(length, draw)
+        return self._write(length, drawing(length, seed, temperature, top_k, top_p, drawn()))
 
-    def _write(self, length: int, draw: Callable[..., int]) -> Iterator[str]:
-        tree = self._reader.tree
-        vocabulary = self._predictor.vocabulary
-
-        def read(node: Node, token: int) -> Node:
-            return tree.follow((token,), node)
-
-        for text in continuation(read, tree.root, vocabulary, self._reader.typed, length, draw):
-            self._reader.skip(text)
+    def _write(self, length: int, next_token: Drawing) -> Iterator[str]:
+        reader, vocabulary = self._reader, self._predictor.vocabulary
+        read, root = reader.tree.child, reader.tree.root
+        for text in continuation(read, root, vocabulary, reader.typed, length, next_token):
+            reader.write(text)  # and what was asked for last is not read before more is
             yield text
 
     def hidden(self) -> NDArray[np.float32]:

@@ -34,6 +34,12 @@ class TextbookStack:
         self.keep = [layer.keep for layer in plan.layers if isinstance(layer, Recurrent)]
 
 
+def log_softmax(row: Array) -> Array:
+    """Outputs ``(V,)`` to log-probabilities of the same type."""
+    shifted = row.astype(np.float64) - row.max()
+    return np.asarray(shifted - np.log(np.exp(shifted).sum()), row.dtype)
+
+
 @dataclass(frozen=True)
 class Affine:
     """``W v + b``, rows of ``v``."""
@@ -86,6 +92,12 @@ class TextbookStream:
             one.load(states[row])
             one.timestep(x[row : row + 1], out[row : row + 1])
             after[row] = np.concatenate([s[0] for layer in one._states for s in layer])
+
+    def predict(self, token: int, state: Array, log_probs: Array, after: Array, /) -> None:
+        """A token's id and one row of states to log-probabilities ``(V,)`` and its new row."""
+        y = np.empty((1, self._stack.plan.output_size), self._stack.plan.dtype)
+        self.advance(np.array([token]), state, y, after)
+        log_probs[:] = log_softmax(y[0])
 
     def load(self, states: Array) -> None:
         """The states of all layers, one after the other; of one row."""
