@@ -9,12 +9,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <limits>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
-#include "bind/bind.h"
+#include "bind/buffer.h"
 #include "stream/draw.h"
 
 namespace nb = nanobind;
@@ -26,93 +24,6 @@ namespace {
 constexpr size_t worth_releasing = 500'000;  // multiplications
 
 constexpr size_t largest_batch = 1 << 16;
-
-std::string shape_of(const Py_ssize_t* sizes, int dimensions) {
-    std::string text = "(";
-    for (int i = 0; i < dimensions; ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
-    return text + (dimensions == 1 ? ",)" : ")");
-}
-
-// A view of a caller's array, given back at the end of the scope.
-class Buffer {
-  public:
-    Buffer(nb::handle array, const char* name, int flags) : name_(name) {
-        if (PyObject_GetBuffer(array.ptr(), &view_, flags | PyBUF_FORMAT) != 0) {
-            PyErr_Clear();
-            const bool out = (flags & PyBUF_WRITABLE) != 0;
-            throw std::invalid_argument(std::string(name) + " must be " +
-                                        (out ? "a writable C-contiguous array" : "an array") +
-                                        ", found a " + type_name(array));
-        }
-    }
-    ~Buffer() { PyBuffer_Release(&view_); }
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
-
-    // Throws unless the elements are T and the shape is (batch, size), or (size,) without a batch.
-    template <class T>
-    void check(bool batched, size_t batch, size_t size) const {
-        check_format(sizeof(T) == 4 ? "float32" : "float64", sizeof(T) == 4 ? "f" : "d");
-        const Py_ssize_t shape[2] = {Py_ssize_t(batch), Py_ssize_t(size)};
-        check_shape(batched ? shape : shape + 1, batched ? 2 : 1);
-    }
-
-    // The first dimension.
-    size_t size() const { return view_.ndim ? static_cast<size_t>(view_.shape[0]) : 0; }
-
-    // The same, which must be from 1 to `most`.
-    size_t count(size_t most) const {
-        if (size() < 1 || size() > most)
-            throw std::invalid_argument(std::string(name_) + " must have from 1 to " +
-                                        std::to_string(most) + " rows, found " +
-                                        std::to_string(size()));
-        return size();
-    }
-
-    // Throws unless the elements are ids and the shape is (batch,), or () without a batch. Returns
-    // their size.
-    size_t check_ids(bool batched, size_t batch) const {
-        check_format("int64 or int32", "ilq");
-        const Py_ssize_t shape[1] = {Py_ssize_t(batch)};
-        check_shape(shape, batched ? 1 : 0);
-        return static_cast<size_t>(view_.itemsize);
-    }
-
-    Rows rows(bool batched, bool ids = false) const {
-        const int row = batched ? 0 : -1, element = ids ? -1 : row + 1;
-        return {static_cast<const char*>(view_.buf), row < 0 ? 0 : view_.strides[row],
-                element < 0 ? 0 : view_.strides[element]};
-    }
-    template <class T>
-    T* data() const {
-        return aligned(static_cast<T*>(view_.buf), name_);
-    }
-
-  private:
-    void check_format(const char* type, const char* letters) const {
-        const std::string_view found = view_.format ? view_.format : "B";
-        if (found.size() != 1 || std::string_view(letters).find(found) == std::string_view::npos)
-            throw std::invalid_argument(
-                std::string(name_) + " must be " + type + ", found an array of format '" +
-                std::string(found.substr(0, 20)) + "'; convert it with astype");
-    }
-
-    void check_shape(const Py_ssize_t* expected, int dimensions) const {
-        bool fits = view_.ndim == dimensions;
-        for (int i = 0; fits && i < dimensions; ++i) fits = view_.shape[i] == expected[i];
-        if (!fits)
-            throw std::invalid_argument(std::string(name_) + " must have shape " +
-                                        shape_of(expected, dimensions) + ", found " +
-                                        shape_of(view_.shape, view_.ndim));
-    }
-
-    static std::string type_name(nb::handle array) {
-        return nb::cast<std::string>(array.type().attr("__name__"));
-    }
-
-    const char* name_;
-    Py_buffer view_;
-};
 
 template <class T>
 void log_softmax_of(T* y, size_t rows, size_t n) {
@@ -170,24 +81,48 @@ class Guarded {
         run(rows, [&] { stream_.advance(rows, given, bytes, old, state, y); });
     }
 
-    // The same of one row and a token's id: the log-probabilities of the next one, as doubles.
+    // One row and a token's id to the log-probabilities of the next token, as doubles, and the row.
     void predict(int64_t token, nb::handle states, nb::handle log_probs, nb::handle after) {
         const Buffer before(states, "states", PyBUF_C_CONTIGUOUS);
         const Buffer to(log_probs, "log_probs", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
         const Buffer next(after, "after", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
-        const size_t width = stream_.state_size(), outputs = outputs_.size();
-        if (stream_.stack().tokens == 0) throw std::invalid_argument("there is no embedding");
-        before.check<T>(true, 1, width);
-        to.check<double>(false, 1, outputs);
-        next.check<T>(true, 1, width);
-        const Rows id{reinterpret_cast<const char*>(&token), 0, 0};
+        before.check<T>(true, 1, stream_.state_size());
+        to.check<double>(false, 1, outputs_.size());
+        next.check<T>(true, 1, stream_.state_size());
         const T* const old = before.data<const T>();
         T* const state = next.data<T>();
         double* const found = to.data<double>();
-        run(1, [&] {
-            stream_.advance(1, id, sizeof token, old, state, outputs_.data());
-            log_softmax_of(outputs_.data(), 1, outputs);
-            std::copy_n(outputs_.data(), outputs, found);
+        run(1, [&] { predict_one(token, old, state, found); });
+    }
+
+    // The same again and again, with the token that each of `uniforms` draws: what was drawn, and
+    // for each of them, what it was drawn from and the row it goes with.
+    void compose(int64_t token, nb::handle states, nb::handle forbidden, nb::handle uniforms,
+               double temperature, size_t top_k, double top_p, nb::handle tokens,
+               nb::handle log_probs, nb::handle after) {
+        const Buffer before(states, "states", PyBUF_C_CONTIGUOUS);
+        const Ids never(forbidden, "forbidden", PyBUF_C_CONTIGUOUS);
+        const Buffer numbers(uniforms, "uniforms", PyBUF_C_CONTIGUOUS);
+        const Ids to(tokens, "tokens", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        const Buffer rows(log_probs, "log_probs", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        const Buffer next(after, "after", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        const size_t count = to.size(), width = stream_.state_size(), outputs = outputs_.size();
+        before.check<T>(true, 1, width);
+        numbers.check<double>(false, 1, count);
+        rows.check<double>(true, count, outputs);
+        next.check<T>(true, count, width);
+        const T* old = before.data<const T>();
+        T* const state = next.data<T>();
+        const double* const uniform = numbers.data<const double>();
+        double* const found = rows.data<double>();
+        run(count, [&] {
+            for (size_t i = 0; i < count; ++i) {
+                predict_one(token, old, state + i * width, found + i * outputs);
+                token = draw(found + i * outputs, outputs, never.data(), never.size(),
+                             {temperature, top_k, top_p}, uniform[i], kernels());
+                to.data()[i] = token;
+                old = state + i * width;
+            }
         });
     }
 
@@ -213,6 +148,14 @@ class Guarded {
     }
 
   private:
+    void predict_one(int64_t token, const T* old, T* state, double* found) {
+        if (stream_.stack().tokens == 0) throw std::invalid_argument("there is no embedding");
+        const Rows id{reinterpret_cast<const char*>(&token), 0, 0};
+        stream_.advance(1, id, sizeof token, old, state, outputs_.data());
+        log_softmax_of(outputs_.data(), 1, outputs_.size());
+        std::copy_n(outputs_.data(), outputs_.size(), found);
+    }
+
     // Computes with nobody else in the stream, and what takes long without the interpreter.
     template <class Work>
     void run(size_t rows, const Work& work) {
@@ -281,8 +224,8 @@ void bind_stream_of(nb::module_& module, const char* name) {
         .def("timestep", &Guarded<T>::timestep, nb::arg().none(), nb::arg().none())
         .def("advance", &Guarded<T>::advance, nb::arg().none(), nb::arg().none(), nb::arg().none(),
              nb::arg().none())
-        .def("predict", &Guarded<T>::predict, nb::arg(), nb::arg().none(), nb::arg().none(),
-             nb::arg().none())
+        .def("predict", &Guarded<T>::predict)
+        .def("compose", &Guarded<T>::compose)
         .def("state_size", &Guarded<T>::state_size)
         .def("reset", &Guarded<T>::reset)
         .def("read", &Guarded<T>::read)
@@ -295,24 +238,14 @@ void log_softmax(const nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu
     log_softmax_of(aligned(y.data(), "y"), y.shape(0), y.shape(1));
 }
 
-// log_probs (V,) and the ids that must not be drawn -> the id drawn with `uniform`.
-size_t draw_token(nb::handle log_probs, nb::handle forbidden, double uniform, double temperature,
-                  size_t top_k, double top_p) {
+// log_probs (V,) and the ids that must not be drawn -> the id that `uniform` draws.
+int64_t draw_token(nb::handle log_probs, nb::handle forbidden, double uniform, double temperature,
+                   size_t top_k, double top_p) {
     const Buffer from(log_probs, "log_probs", PyBUF_C_CONTIGUOUS);
-    const Buffer never(forbidden, "forbidden", PyBUF_C_CONTIGUOUS);
-    const size_t tokens = from.size(), count = never.size();
-    from.check<double>(false, 1, tokens);
-    if (never.check_ids(true, count) != sizeof(int64_t) || !(uniform >= 0 && uniform < 1))
-        throw std::invalid_argument("forbidden must be int64, and uniform from 0 to below 1");
-    const double* const first = from.data<const double>();
-    const int64_t* const ids = never.data<const int64_t>();
-    std::vector<double> scores(first, first + tokens);
-    for (size_t i = 0; i < count; ++i) {
-        if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= tokens)
-            throw std::invalid_argument("forbidden must hold ids of tokens");
-        scores[static_cast<size_t>(ids[i])] = -std::numeric_limits<double>::infinity();
-    }
-    return draw(scores.data(), tokens, {temperature, top_k, top_p}, uniform, kernels());
+    const Ids never(forbidden, "forbidden", PyBUF_C_CONTIGUOUS);
+    from.check<double>(false, 1, from.size());
+    return draw(from.data<const double>(), from.size(), never.data(), never.size(),
+                {temperature, top_k, top_p}, uniform, kernels());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "simd/isa.h"
 
@@ -13,10 +14,10 @@ struct Drawing {
     double top_p;
 };
 
-// scores[n]: log-probabilities, -inf for what must not be drawn; overwritten. `uniform` is drawn
-// from 0 to 1, which it is below. Throws std::invalid_argument at NaN, +inf, or where nothing is
-// left to draw.
-size_t draw(double* scores, size_t n, const Drawing& options, double uniform,
-            const Kernels& kernels);
+// From log_probs[n], but for the ids in forbidden[count], what `uniform` draws, a number from 0 to
+// below 1. Throws std::invalid_argument where one of these is not what it should be, and where
+// nothing is left to draw.
+int64_t draw(const double* log_probs, size_t n, const int64_t* forbidden, size_t count,
+             const Drawing& options, double uniform, const Kernels& kernels);
 
 }  // namespace elman

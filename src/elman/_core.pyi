@@ -53,6 +53,20 @@ class _Stream:
         after: NDArray[Any],
         /,
     ) -> None: ...
+    def compose(
+        self,
+        token: int,
+        states: NDArray[Any],
+        forbidden: NDArray[Any],
+        uniforms: NDArray[Any],
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        tokens: NDArray[Any],
+        log_probs: NDArray[Any],
+        after: NDArray[Any],
+        /,
+    ) -> None: ...
     def state_size(self) -> int: ...
     def reset(self) -> None: ...
     def read(self, layer: int, index: int, out: NDArray[Any], /) -> None: ...

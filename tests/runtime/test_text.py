@@ -172,14 +172,21 @@ def test_normal_form_is_what_is_read(model):
 
 
 def test_every_token_is_computed_once(tmp_path):
+    """Those drawn ahead among them, which the reader finds when it comes there."""
     model = load(folders.write(tmp_path / "model"))
-    calls, plain = [], model.rows.predict
+    calls, rows = [], model.rows
+    predict, compose = rows.predict, rows.compose
 
-    def counted(state, token):
+    def predicted(state, token):
         calls.append(token)
-        return plain(state, token)
+        return predict(state, token)
 
-    model.rows.predict = counted
+    def composed(state, token, *rest):
+        steps = list(compose(state, token, *rest))
+        calls.extend([token, *(drawn for drawn, _, _ in steps[:-1])])
+        return iter(steps)
+
+    rows.predict, rows.compose = predicted, composed
     stream = model.stream()
     stream.feed("the cat")
     written = "".join(stream.generate(60, seed=5))

@@ -1,14 +1,14 @@
 """Drawing the next token: temperature, top-k, and top-p (Holtzman et al. 2020, section 3.1)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import compress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.decode.predictor import Predictor, check_log_probs
-from elman.decode.tree import Node, Tree
+from elman.decode.tree import Tree
 from elman.encode.text import MAX_TOKENS, StreamDecoder, Vocabulary
 from elman.errors import ModelError, UsageError
 
@@ -105,42 +105,48 @@ def draw(
     return int(np.searchsorted(mass, uniform * mass[-1], side="right"))
 
 
-class Draw(Protocol):
-    """What draws: :func:`draw`, or what does the same."""
+class Sampling(NamedTuple):
+    """How tokens are drawn, as in :func:`probabilities`."""
 
-    def __call__(
-        self,
-        log_probs: NDArray[np.float64],
-        forbidden: NDArray[np.intp],
-        uniform: float,
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        /,
-    ) -> int:
-        """Return an id."""
-        ...
+    temperature: float
+    top_k: int
+    top_p: float
 
 
-Drawing = Callable[[NDArray[np.float64], NDArray[np.intp]], int]  # of log_probs and forbidden
-
-
-def drawing(
-    length: int, seed: int, temperature: float, top_k: int, top_p: float, draw: Draw = draw
-) -> Drawing:
-    """``draw`` with these options and random numbers of its own.
-
-    Raises :class:`UsageError` for options out of bounds, a ``length`` below 0 among them.
-    """
+def sampling(length: int, temperature: float, top_k: int, top_p: float) -> Sampling:
+    """Raise :class:`UsageError` unless all options are within bounds, ``length`` among them."""
     check_options(temperature, top_k, top_p)
     if length < 0:
         raise UsageError("generate", f"length must be at least 0, found {length}")
-    uniform, top_k = np.random.default_rng(seed).random, min(top_k, MAX_TOKENS)
+    return Sampling(float(temperature), min(top_k, MAX_TOKENS), float(top_p))
 
-    def next_token(log_probs: NDArray[np.float64], forbidden: NDArray[np.intp]) -> int:
-        return draw(log_probs, forbidden, uniform(), temperature, top_k, top_p)
 
-    return next_token
+class Pen(Protocol):
+    """What draws one token after another."""
+
+    def read(self, token: int) -> None:
+        """Go on with ``token``."""
+        ...
+
+    def draw(self, forbidden: NDArray[np.intp], most: int) -> int:
+        """The next token, none of the ``forbidden`` ids; at most ``most`` are still to come."""
+        ...
+
+
+class TreePen:
+    """Goes on from the root of ``tree``, and keeps nothing of it but where it is."""
+
+    def __init__(self, tree: Tree, sampling: Sampling, random: np.random.Generator) -> None:
+        self._tree, self._node = tree, tree.root
+        self._sampling, self._random = sampling, random
+
+    def read(self, token: int) -> None:
+        """Go on with ``token``."""
+        self._node = self._tree.read(self._node.state, token)
+
+    def draw(self, forbidden: NDArray[np.intp], most: int) -> int:
+        """The next token."""
+        return draw(self._node.log_probs, forbidden, self._random.random(), *self._sampling)
 
 
 def generate(
@@ -159,37 +165,25 @@ def generate(
     ``length`` code points in all: the last piece is cut to fit. The same seed gives the same text.
     Options as in :func:`probabilities`.
     """
-    next_token = drawing(length, seed, temperature, top_k, top_p)
-    tree = Tree(predictor)
-
-    def read(node: Node, token: int) -> Node:
-        return tree.read(node.state, token)
-
-    return continuation(read, tree.root, predictor.vocabulary, prompt, length, next_token)
+    options = sampling(length, temperature, top_k, top_p)
+    pen = TreePen(Tree(predictor), options, np.random.default_rng(seed))
+    return continuation(pen, predictor.vocabulary, prompt, length)
 
 
-def continuation(
-    read: Callable[[Node, int], Node],
-    node: Node,
-    vocabulary: Vocabulary,
-    prompt: str,
-    length: int,
-    next_token: Drawing,
-) -> Iterator[str]:
-    """Yield how the text of ``node`` and then ``prompt`` goes on, as it is ``read``."""
+def continuation(pen: Pen, vocabulary: Vocabulary, prompt: str, length: int) -> Iterator[str]:
+    """Yield how the text that the ``pen`` has read, and then ``prompt``, goes on."""
     decoder = StreamDecoder(vocabulary)
     prompt, forbidden, surplus = _leave_space(vocabulary, prompt)
-    for token in vocabulary.encode(prompt):
-        node = read(node, int(token))
+    for token in vocabulary.encode(prompt).tolist():
+        pen.read(token)
     while length > 0:
-        token = next_token(node.log_probs, forbidden)
+        token = pen.draw(forbidden, length)
         text = decoder.feed(token)[surplus:][:length]
         forbidden, surplus = decoder.barred(), 0
         length -= len(text)
         if text:
             yield text
-        if length > 0:
-            node = read(node, token)
+        pen.read(token)
 
 
 def _leave_space(vocabulary: Vocabulary, prompt: str) -> tuple[str, NDArray[np.intp], int]:

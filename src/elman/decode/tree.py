@@ -50,12 +50,16 @@ class Tree:
         log_probs, state = self._predictor.step(before, token)
         return Node(before, token, log_probs, state)
 
+    def plant(self, node: Node, child: Node) -> Node:
+        """Let ``child`` grow from ``node``, unless it is there."""
+        self.grown += 1
+        return node.children.setdefault(child.token, child)
+
     def child(self, node: Node, token: int) -> Node:
         """The node after ``node`` and then ``token``."""
         child = node.children.get(token)
         if child is None:
-            child = node.children[token] = self.read(node.state, token)
-            self.grown += 1
+            child = self.plant(node, self.read(node.state, token))
         return child
 
     def follow(self, tokens: Iterable[int], node: Node | None = None) -> Node:

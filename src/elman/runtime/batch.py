@@ -1,13 +1,14 @@
 """The batcher: what many threads ask for at the same time becomes one product."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.runtime.engine import log_softmax
-from elman.runtime.rows import Rows
+from elman.runtime.rows import Rows, Step
 
 Array = NDArray[Any]
 
@@ -81,9 +82,7 @@ class Batcher:
 
         As :meth:`advance`, but who finds nobody at work does it without further ado.
         """
-        with self._lock:
-            alone, self._busy = not self._busy, True
-        if not alone:
+        if not self._alone():
             y, after = self.advance(state, np.array([token]))
             log_softmax(y)
             return y[0].astype(np.float64), after
@@ -91,6 +90,21 @@ class Batcher:
             return self._rows.predict(state, token)
         finally:
             self._hand_over()
+
+    def compose(self, *asked: Any) -> Iterator[Step] | None:
+        """:meth:`elman.runtime.rows.Rows.compose` for who finds nobody at work, and else None."""
+        if not self._alone():
+            return None
+        try:
+            return self._rows.compose(*asked)
+        finally:
+            self._hand_over()
+
+    def _alone(self) -> bool:
+        """Whether nobody is at work. Then the caller is, until it hands over."""
+        with self._lock:
+            alone, self._busy = not self._busy, True
+        return alone
 
     def _lead(self) -> None:
         """Compute for all that wait, then let one of those who came meanwhile do the same."""

@@ -27,6 +27,22 @@ class Engine(Protocol):
     def predict(self, token: int, state: Array, log_probs: Array, after: Array, /) -> None:
         """A token's id and one row of states to what comes next ``(V,)``, float64, and its row."""
 
+    def compose(
+        self,
+        token: int,
+        states: Array,
+        forbidden: Array,
+        uniforms: Array,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        tokens: Array,
+        log_probs: Array,
+        after: Array,
+        /,
+    ) -> None:
+        """:meth:`predict` and :func:`draw` with each of ``uniforms``, and so on with the token."""
+
     def state_size(self) -> int:
         """How many numbers the states of all layers have together."""
         ...
@@ -98,19 +114,17 @@ def engine(plan: Plan, stack: Any, batch_size: int | None) -> Engine:
     return made
 
 
-def drawn() -> sample.Draw:
-    """What draws: :func:`elman.decode.sample.draw`, in the core but for the rounding of its sums."""
+def draw(
+    log_probs: NDArray[np.float64], forbidden: NDArray[np.intp], uniform: float, *sampling: Any
+) -> int:
+    """:func:`elman.decode.sample.draw`, in the core, but for the rounding of its sums."""
     core = native()
-    if core is None:
-        return sample.draw
-
-    def draw(*row: Any) -> int:
+    if core is not None:
         try:
-            return int(core.draw(*row))
+            return int(core.draw(log_probs, forbidden, uniform, *sampling))
         except ValueError:
-            return sample.draw(*row)  # which says what is wrong
-
-    return draw
+            pass  # and be told what is wrong
+    return sample.draw(log_probs, forbidden, uniform, *sampling)
 
 
 def log_softmax(y: Array) -> None:

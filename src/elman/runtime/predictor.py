@@ -1,14 +1,16 @@
 """A text model as ``elman.decode`` sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.decode.predictor import Predictor, check_log_probs
+from elman.decode.sample import Sampling
 from elman.encode.text import Vocabulary
 from elman.runtime.engine import log_softmax
+from elman.runtime.rows import Step
 
 Array = NDArray[Any]
 
@@ -34,6 +36,17 @@ class Advancer(Protocol):
         """One row and an id to the log-probabilities ``(V,)`` of the next, and the new row."""
         ...
 
+    def compose(
+        self,
+        state: Array,
+        token: int,
+        forbidden: NDArray[np.intp],
+        uniforms: NDArray[np.float64],
+        sampling: Sampling,
+    ) -> Iterator[Step] | None:
+        """Several tokens drawn one after the other; None where it must be done one by one."""
+        ...
+
 
 class RowsPredictor(Predictor):
     """A :class:`~elman.decode.predictor.Predictor`; a state is an array ``(N, size)``."""
@@ -57,6 +70,17 @@ class RowsPredictor(Predictor):
         if not log_probs[0] < np.inf:  # one output that is no number makes the whole row so
             check_log_probs(log_probs)
         return log_probs, state
+
+    def compose(
+        self,
+        state: Array,
+        token: int,
+        forbidden: NDArray[np.intp],
+        uniforms: NDArray[np.float64],
+        sampling: Sampling,
+    ) -> Iterator[Step] | None:
+        """See :meth:`elman.runtime.rows.Rows.compose`."""
+        return self._rows.compose(state, token, forbidden, uniforms, sampling)
 
     def select(self, state: Array, rows: NDArray[np.intp]) -> Array:
         """Return the state whose row i is row ``rows[i]`` of the given one."""

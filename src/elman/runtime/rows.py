@@ -1,17 +1,20 @@
 """Rows: one timestep of any number of streams whose states the caller keeps."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import UsageError
+from elman.decode.sample import Sampling
+from elman.errors import ModelError, UsageError
 from elman.runtime.engine import engine
 from elman.runtime.plan import Plan
 
 Array = NDArray[Any]
 MOST = 256  # rows in one product
+Step = tuple[int, NDArray[np.float64], Array]  # a token, what it was drawn from, the state there
 
 
 class Rows:
@@ -83,6 +86,29 @@ class Rows:
         except ValueError as error:
             raise UsageError("predict", str(error)) from None
         return log_probs, after
+
+    def compose(
+        self,
+        state: Array,
+        token: int,
+        forbidden: NDArray[np.intp],
+        uniforms: NDArray[np.float64],
+        sampling: Sampling,
+    ) -> Iterator[Step] | None:
+        """``predict``, and draw what comes next, and again: a token for each of ``uniforms``.
+
+        None where one of them cannot be drawn: one by one, it shows which, and why.
+        """
+        count = len(uniforms)
+        tokens, log_probs = np.empty(count, np.int64), np.empty((count, self._outputs))
+        after = np.empty((count, self.size), self._dtype)
+        asked = token, state, forbidden, uniforms, *sampling
+        try:
+            with self._lock:
+                self._engine.compose(*asked, tokens, log_probs, after)
+        except (ValueError, ModelError):
+            return None
+        return zip(tokens.tolist(), log_probs, after[:, None], strict=True)
 
     def advance(self, states: Array, x: Array) -> tuple[Array, Array]:
         """``x`` ``(N, D)``, or ids ``(N,)``, and states ``(N, size)`` to ``y`` and new states.

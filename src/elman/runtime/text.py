@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.decode.reader import Surprise
-from elman.decode.sample import Drawing, continuation, drawing
+from elman.decode.sample import Sampling, continuation, sampling
 from elman.decode.suggest import Lexicon, Suggester, Suggestions
 from elman.encode.vocabulary import MAX_PIECE
 from elman.errors import DataError
-from elman.runtime.engine import drawn
+from elman.runtime.pen import Pen
 from elman.runtime.predictor import RowsPredictor
 from elman.runtime.saved import TEXT, numbers, seal, unseal
 
@@ -56,13 +56,14 @@ class TextStream:
         Options as in :func:`elman.decode.sample.generate`. What was yielded is part of the stream;
         to stop early is to stop asking. The stream must not be fed meanwhile.
         """
-        return self._write(length, drawing(length, seed, temperature, top_k, top_p, drawn()))
+        options = sampling(length, temperature, top_k, top_p)
+        return self._write(length, options, np.random.default_rng(seed))
 
-    def _write(self, length: int, next_token: Drawing) -> Iterator[str]:
-        reader, vocabulary = self._reader, self._predictor.vocabulary
-        read, root = reader.tree.child, reader.tree.root
-        for text in continuation(read, root, vocabulary, reader.typed, length, next_token):
-            reader.write(text)  # and what was asked for last is not read before more is
+    def _write(self, length: int, options: Sampling, random: np.random.Generator) -> Iterator[str]:
+        reader = self._reader
+        pen = Pen(self._predictor, reader.tree, options, random)
+        for text in continuation(pen, reader.vocabulary, reader.typed, length):
+            reader.write(text)
             yield text
 
     def hidden(self) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.decode.sample import draw
 from elman.errors import check_shape
 from elman.reference import build
 from elman.reference.cell import Cell, State
@@ -98,6 +99,21 @@ class TextbookStream:
         y = np.empty((1, self._stack.plan.output_size), self._stack.plan.dtype)
         self.advance(np.array([token]), state, y, after)
         log_probs[:] = log_softmax(y[0])
+
+    def compose(
+        self,
+        token: int,
+        state: Array,
+        forbidden: Array,
+        uniforms: Array,
+        *rest: Any,
+    ) -> None:
+        """Draw a token for each of ``uniforms``, one from what comes after the other."""
+        *sampling, tokens, log_probs, after = rest
+        for i, uniform in enumerate(uniforms.tolist()):
+            self.predict(token, state, log_probs[i], after[i : i + 1])
+            tokens[i] = token = draw(log_probs[i], forbidden, uniform, *sampling)
+            state = after[i : i + 1]
 
     def load(self, states: Array) -> None:
         """The states of all layers, one after the other; of one row."""
