@@ -76,6 +76,21 @@ class Reader:
         if len(self._written) == AT_ONCE:
             self._take()
 
+    def read(self, node: Node) -> None:
+        """Go on with a token by itself, read after the :attr:`tip`: ``node`` is behind it.
+
+        It is text like any other where the text, as it stands, has this token. Else what is typed
+        ends before it, and what comes next begins behind it.
+        """
+        tip, text = self.tip, self.vocabulary.texts[node.token]
+        typed = self._typed + text
+        sound = text and normalise(typed) == typed
+        if sound and self._as_it_stands(typed) == [*self._tokens, node.token]:
+            self._tree.plant(tip, node)
+            self.write(text)
+        else:
+            self.go_on(node, "")
+
     def _take(self) -> None:
         """Look at what was written."""
         if self._written:
@@ -127,17 +142,24 @@ class Reader:
 
     def _look(self) -> None:
         """Read what is typed as if it ended here."""
-        settled, begun = (self._typed, "") if self._letters else split_typed(self._typed)
-        node = self._tree.root
-        self._tokens, self._nats = [], []
-        for part in (settled, begun):
-            for token in self.vocabulary.encode(part).tolist():
-                self._tokens.append(token)
-                self._nats.append(-float(node.log_probs[token]))
-                self._parent, node = node, self._tree.child(node, token)
+        node, begun = self._tree.root, self._cut(self._typed)[1]
+        self._tokens, self._nats = self._as_it_stands(self._typed), []
+        for token in self._tokens:
+            self._nats.append(-float(node.log_probs[token]))
+            self._parent, node = node, self._tree.child(node, token)
         if begun:
             self._nats[-1] = self._begun(begun)
         self._tip = node
+
+    def _cut(self, typed: str) -> tuple[str, str]:
+        """What is typed, and the word begun at its end."""
+        return (typed, "") if self._letters else split_typed(typed)
+
+    def _as_it_stands(self, typed: str) -> list[int]:
+        """The tokens of what is typed, as if it ended here."""
+        return [
+            token for part in self._cut(typed) for token in self.vocabulary.encode(part).tolist()
+        ]
 
     def _begun(self, begun: str) -> float:
         """Nats of any token that goes on with the last one of ``begun``, or of the unknown one."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.runtime.engine import log_softmax
+from elman.runtime.plan import Plan
 from elman.runtime.rows import Rows, Step
 
 Array = NDArray[Any]
@@ -51,6 +52,11 @@ class Batcher:
     def start(self) -> Array:
         """The initial state, one row."""
         return self._rows.start
+
+    @property
+    def plan(self) -> Plan:
+        """The layers."""
+        return self._rows.plan
 
     @property
     def hidden(self) -> slice:
@@ -99,6 +105,10 @@ class Batcher:
             return self._rows.compose(*asked)
         finally:
             self._hand_over()
+
+    def outputs(self, state: Array) -> Array:
+        """The outputs ``(1, V)`` that a row ``(1, size)`` came with."""
+        return self._rows.outputs(state)
 
     def _alone(self) -> bool:
         """Whether nobody is at work. Then the caller is, until it hands over."""

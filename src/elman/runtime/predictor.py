@@ -4,15 +4,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from elman.decode.predictor import Predictor, check_log_probs
 from elman.decode.sample import Sampling
+from elman.decode.tree import Node
 from elman.encode.text import Vocabulary
+from elman.errors import UsageError
 from elman.runtime.engine import log_softmax
+from elman.runtime.plan import Plan
 from elman.runtime.rows import Step
+from elman.runtime.state import State, checked, flat, split
 
 Array = NDArray[Any]
+
+
+NO_TOKEN = 0xFFFFFFFF  # of a node that none led to
 
 
 class Advancer(Protocol):
@@ -21,6 +28,11 @@ class Advancer(Protocol):
     @property
     def start(self) -> Array:
         """The initial state, one row."""
+        ...
+
+    @property
+    def plan(self) -> Plan:
+        """The layers."""
         ...
 
     @property
@@ -34,6 +46,10 @@ class Advancer(Protocol):
 
     def predict(self, state: Array, token: int) -> tuple[NDArray[np.float64], Array]:
         """One row and an id to the log-probabilities ``(V,)`` of the next, and the new row."""
+        ...
+
+    def outputs(self, state: Array) -> Array:
+        """A row of states ``(1, size)`` to the outputs ``(1, V)`` it came with."""
         ...
 
     def compose(
@@ -81,6 +97,37 @@ class RowsPredictor(Predictor):
     ) -> Iterator[Step] | None:
         """See :meth:`elman.runtime.rows.Rows.compose`."""
         return self._rows.compose(state, token, forbidden, uniforms, sampling)
+
+    def timestep(self, state: Array, x: Any) -> tuple[Array, Node]:
+        """An id, as an int or an array ``()``, to the outputs ``(V,)`` and the node behind it."""
+        ids = np.asarray(x)
+        if ids.shape != () or ids.dtype.kind != "i" or not 0 <= ids < len(self.vocabulary):
+            rule = f"x must be an id from 0 to {len(self.vocabulary) - 1}"
+            found = f"found {ids.dtype} of {ids.shape}" if ids.shape else f"found {ids}"
+            raise UsageError("TextStream.timestep", f"{rule}, {found}")
+        y, after = self._rows.advance(state, ids.reshape(1).astype(np.int64))
+        return y[0].copy(), Node(state, int(ids), self._log_probs(y), after)
+
+    def at(self, state: Array) -> Node:
+        """The node of a state of which nobody knows what led to it."""
+        return Node(state, NO_TOKEN, self._log_probs(self._rows.outputs(state)), state)
+
+    def _log_probs(self, y: Array) -> NDArray[np.float64]:
+        log_softmax(y)
+        check_log_probs(y)
+        log_probs: NDArray[np.float64] = y[0].astype(np.float64)
+        return log_probs
+
+    def state(self, row: Array) -> State:
+        """The first row as arrays, one tuple a layer."""
+        return split(self._rows.plan, (), row[0])
+
+    def row(self, operation: str, state: Sequence[Sequence[ArrayLike]]) -> Array:
+        """The opposite, checked."""
+        row = flat(checked(operation, self._rows.plan, (), state))[None]
+        if not np.isfinite(row).all():
+            raise UsageError(operation, "state must be finite, found NaN or infinity")
+        return row
 
     def select(self, state: Array, rows: NDArray[np.intp]) -> Array:
         """Return the state whose row i is row ``rows[i]`` of the given one."""

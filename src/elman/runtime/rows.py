@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 
 from elman.decode.sample import Sampling
 from elman.errors import ModelError, UsageError
-from elman.runtime.engine import engine
-from elman.runtime.plan import Plan
+from elman.runtime.engine import Engine, engine, pack
+from elman.runtime.plan import Plan, Recurrent
 
 Array = NDArray[Any]
 MOST = 256  # rows in one product
@@ -86,6 +87,21 @@ class Rows:
         except ValueError as error:
             raise UsageError("predict", str(error)) from None
         return log_probs, after
+
+    def outputs(self, state: Array) -> Array:
+        """What :meth:`advance` gave with the row ``state`` ``(1, size)``: ``y`` ``(1, V)``."""
+        y = np.empty((1, self._outputs), self._dtype)
+        none = state[:, :0].copy()
+        with self._lock:
+            self._behind.advance(state[:, self.hidden].copy(), none, y, none.copy())
+        return y
+
+    @cached_property
+    def _behind(self) -> Engine:
+        """The layers behind the last recurrent one."""
+        last = max(i for i, each in enumerate(self.plan.layers) if isinstance(each, Recurrent))
+        plan = Plan(None, self.plan.layers[last + 1 :], self.plan.weights)
+        return engine(plan, pack(plan), 1)
 
     def compose(
         self,

@@ -92,7 +92,8 @@ class TextbookStream:
         for row in range(len(states)):
             one.load(states[row])
             one.timestep(x[row : row + 1], out[row : row + 1])
-            after[row] = np.concatenate([s[0] for layer in one._states for s in layer])
+            found = (s[0] for layer in one._states for s in layer)
+            after[row] = np.concatenate([states[row, :0], *found])
 
     def predict(self, token: int, state: Array, log_probs: Array, after: Array, /) -> None:
         """A token's id and one row of states to log-probabilities ``(V,)`` and its new row."""
