@@ -27,7 +27,11 @@ class Pen:
     """
 
     def __init__(
-        self, predictor: RowsPredictor, tree: Tree, sampling: Sampling, random: np.random.Generator
+        self,
+        predictor: RowsPredictor,
+        tree: Tree,
+        sampling: Sampling,
+        random: "np.random.Generator",
     ) -> None:
         self._predictor, self._tree, self._sampling = predictor, tree, sampling
         self._random, self._numbers, self._used = random, np.empty(0), 0

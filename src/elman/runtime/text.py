@@ -91,7 +91,9 @@ class TextStream:
         self._reader.skip(prompt)
         return self._write(length, options, np.random.default_rng(seed))
 
-    def _write(self, length: int, options: Sampling, random: np.random.Generator) -> Iterator[str]:
+    def _write(
+        self, length: int, options: Sampling, random: "np.random.Generator"
+    ) -> Iterator[str]:
         reader = self._reader
         pen = Pen(self._predictor, reader.tree, options, random)
         for text in continuation(pen, reader.vocabulary, reader.typed, length):
