@@ -15,6 +15,7 @@ from elman.runtime.plan import Plan, Recurrent
 
 Array = NDArray[Any]
 MOST = 256  # rows in one product
+ROOM = 1 << 21  # bytes of one number a unit of the widest layer: fewer rows of a large vocabulary
 Step = tuple[int, NDArray[np.float64], Array]  # a token, what it was drawn from, the state there
 
 
@@ -28,7 +29,9 @@ class Rows:
 
     def __init__(self, plan: Plan, stack: Any) -> None:
         self.plan, self._stack = plan, stack
-        self._engine = engine(plan, stack, MOST)
+        widest = max(each.output_size for each in plan.layers) * plan.dtype.itemsize
+        self._most = max(1, min(MOST, ROOM // widest))
+        self._engine = engine(plan, stack, self._most)
         self._lock = threading.Lock()
         self.size = self._engine.state_size()
         self._outputs, self._dtype = plan.output_size, plan.dtype
@@ -136,11 +139,11 @@ class Rows:
         after = np.empty_like(states)
         try:
             with self._lock:
-                if rows <= MOST:
+                if rows <= self._most:
                     self._engine.advance(x, states, y, after)
                     return y, after
-                for first in range(0, rows, MOST):
-                    some = slice(first, first + MOST)
+                for first in range(0, rows, self._most):
+                    some = slice(first, first + self._most)
                     self._engine.advance(x[some], states[some], y[some], after[some])
         except ValueError as error:
             raise UsageError("advance", str(error)) from None
