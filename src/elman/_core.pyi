@@ -24,6 +24,7 @@ class _Stack:
         weights: str,
         inputs: int,
         units: int,
+        outputs: int,
         order: int,
         relu: bool,
         keep_h: float,

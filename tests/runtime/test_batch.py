@@ -21,7 +21,7 @@ OPTIONS = {
     "gru2": {"cell": "gru", "layers": 2},
     "elman": {"cell": "elman", "hidden": 70},
     "elman-tied": {"cell": "elman", "tie": True, "embedding": 0},
-    # As many panels as go 8, 4, 2 and 1 at once; wide ones; so many weights that threads share them.
+    # Panels that go 8, 4, 2 and 1 at once; wide ones; so many weights that threads share them.
     "gru-panels": {"cell": "gru", "hidden": 109},
     "elman-panels": {"cell": "elman", "hidden": 150},
     "elman-wide": {"cell": "elman", "hidden": 220},
