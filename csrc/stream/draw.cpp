@@ -77,6 +77,8 @@ int64_t draw(const double* log_probs, size_t n, const int64_t* forbidden, size_t
              const Drawing& options, double uniform, const Kernels& kernels) {
     if (!(uniform >= 0 && uniform < 1))
         throw std::invalid_argument("a random number must be from 0 to below 1");
+    if (!(options.temperature >= 0 && options.temperature < infinity && options.top_p > 0))
+        throw std::invalid_argument("temperature must be at least 0, and top_p above 0");
     std::vector<double> scores = allowed(log_probs, n, forbidden, count);
     const double best = best_of(scores);
     if (options.temperature == 0)

@@ -265,12 +265,12 @@ def words(chance: random.Random, memory: Memory) -> None:
         chance.choice([1.0, 0.5, 1e-300, 0.0, 2.0, float("nan")]),
     ]
     token = chance.choice([0, tokens - 1, 0, tokens, -1, 2**62])
-    call, given = chance.choice(
+    name, given = chance.choice(
         [
-            (running.predict, [token, states.reshape(1, -1), row, after[:width].reshape(1, -1)]),
-            (_core.draw, [row, forbidden, chance.choice([0.0, 0.5, 1.0]), *sampling]),
+            ("predict", [token, states.reshape(1, -1), row, after[:width].reshape(1, -1)]),
+            ("draw", [row, forbidden, chance.choice([0.0, 0.5, 1.0]), *sampling]),
             (
-                running.compose,
+                "compose",
                 [
                     token, states.reshape(1, -1), forbidden, uniforms, *sampling, drawn,
                     rows.reshape(count, units), after.reshape(count, width),
@@ -281,7 +281,9 @@ def words(chance: random.Random, memory: Memory) -> None:
     if chance.random() < 0.4:
         at = chance.randrange(len(given))
         given[at] = spoil(given[at], chance, [states, row, rows, after, drawn])
-    call(*given)
+    getattr(_core if name == "draw" else running, name)(*given)
+    if name == "compose":
+        assert all(0 <= token < units for token in drawn)
 
 
 def main(seed: int, calls: int) -> None:

@@ -135,6 +135,15 @@ def test_what_cannot_be_drawn_is_refused(bad, temperature):
 
 
 @core_only
+@pytest.mark.parametrize(
+    "sampling", [(-1, 0, 1), (np.nan, 0, 1), (np.inf, 0, 1), (1, 0, 0), (1, 0, np.nan)]
+)
+def test_options_that_are_none_are_refused(sampling):
+    with pytest.raises(ValueError, match="temperature must be at least 0, and top_p above 0"):
+        native().draw(np.zeros(3), np.array([], np.intp), 0.5, *sampling)
+
+
+@core_only
 def test_arrays_that_are_none_are_refused():
     row, none = np.zeros(3), np.array([], np.intp)
     narrow = row.astype("f4"), none.astype("i4")
