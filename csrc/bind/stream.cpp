@@ -92,14 +92,14 @@ class Guarded {
         const T* const old = before.data<const T>();
         T* const state = next.data<T>();
         double* const found = to.data<double>();
-        run(1, [&] { predict_one(token, old, state, found); });
+        run(1, [&] { predict_one(token, old, state, found, false); });
     }
 
     // The same again and again, with the token that each of `uniforms` draws: what was drawn, and
     // for each of them, what it was drawn from and the row it goes with.
     void compose(int64_t token, nb::handle states, nb::handle forbidden, nb::handle uniforms,
-               double temperature, size_t top_k, double top_p, nb::handle tokens,
-               nb::handle log_probs, nb::handle after) {
+                 double temperature, size_t top_k, double top_p, nb::handle tokens,
+                 nb::handle log_probs, nb::handle after) {
         const Buffer before(states, "states", PyBUF_C_CONTIGUOUS);
         const Ids never(forbidden, "forbidden", PyBUF_C_CONTIGUOUS);
         const Buffer numbers(uniforms, "uniforms", PyBUF_C_CONTIGUOUS);
@@ -117,7 +117,7 @@ class Guarded {
         double* const found = rows.data<double>();
         run(count, [&] {
             for (size_t i = 0; i < count; ++i) {
-                predict_one(token, old, state + i * width, found + i * outputs);
+                predict_one(token, old, state + i * width, found + i * outputs, count > 1);
                 token = draw(found + i * outputs, outputs, never.data(), never.size(),
                              {temperature, top_k, top_p}, uniform[i], kernels());
                 to.data()[i] = token;
@@ -148,10 +148,10 @@ class Guarded {
     }
 
   private:
-    void predict_one(int64_t token, const T* old, T* state, double* found) {
+    void predict_one(int64_t token, const T* old, T* state, double* found, bool often) {
         if (stream_.stack().tokens == 0) throw std::invalid_argument("there is no embedding");
         const Rows id{reinterpret_cast<const char*>(&token), 0, 0};
-        stream_.advance(1, id, sizeof token, old, state, outputs_.data());
+        stream_.advance(1, id, sizeof token, old, state, outputs_.data(), often);
         log_softmax_of(outputs_.data(), 1, outputs_.size());
         std::copy_n(outputs_.data(), outputs_.size(), found);
     }

@@ -5,6 +5,7 @@ break (:func:`elman.encode.words.last_break`) nothing changes any more.
 """
 
 import unicodedata
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,8 @@ class Reader:
     Fed in any pieces it does and says the same.
     """
 
-    def __init__(self, predictor: Predictor, table: PieceTable) -> None:
+    def __init__(self, predictor: Predictor, table: Callable[[], PieceTable]) -> None:
+        """``table`` of the vocabulary is asked for when a word begun is measured."""
         self.vocabulary, self._table = predictor.vocabulary, table
         self._letters = self.vocabulary.level in LETTERS
         self._tree = Tree(predictor)
@@ -166,7 +168,7 @@ class Reader:
         token, unknown = self._tokens[-1], self.vocabulary.unknown
         whole = self.vocabulary.level == "word"
         text = begun.encode() if whole else self.vocabulary.pieces[token]
-        ids = self._table.starting_with(text) if text else np.array([], np.intp)
+        ids = self._table().starting_with(text) if text else np.array([], np.intp)
         if unknown is not None and (whole or token == unknown):
             ids = np.append(ids, unknown)
         with np.errstate(divide="ignore"):
