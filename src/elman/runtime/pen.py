@@ -15,7 +15,7 @@ from elman.runtime.engine import draw
 from elman.runtime.predictor import RowsPredictor
 from elman.runtime.rows import Step
 
-AHEAD = 16  # tokens that one call draws
+AHEAD = 32  # tokens that one call draws
 ROOM = 1 << 16  # log-probabilities that it leaves, at most
 
 
