@@ -59,7 +59,7 @@ class Backward {
             const size_t t = s.time(i), count = share.rows(s.active[t]);
             for (size_t r = 0; lstm && s.gain_c && r < count; ++r) through_norm_c(t, r);
             for (size_t p = share.panel; p < share.panel_end; ++p) through_gates(t, count, p);
-            for (size_t r = 0; s.gain_hh && r < count; ++r) through_norm_u(t, r);
+            for (size_t r = 0; s.gain_hh && r < count; ++r) through_norms(t, r);
             const size_t round = share.arrive(team);
             if (i + 1 < s.running) through_input(s.time(i + 1));  // as all threads have left it
             share.leave(team, round);
@@ -162,8 +162,8 @@ class Backward {
                 store<T>(d.a + at + g * s.units, a[g], n);
                 if (d.u != d.a) store<T>(d.u + at + g * s.units, u[g], n);
                 if constexpr (tiled<T>) {
-                    if (d.narrow_a) narrow(a[g], n, d.narrow_a + at + g * s.units);
-                    if (d.narrow_u) narrow(u[g], n, d.narrow_u + at + g * s.units);
+                    if (d.narrow_a && !s.gain_hh) narrow(a[g], n, d.narrow_a + at + g * s.units);
+                    if (d.narrow_u && !s.gain_hh) narrow(u[g], n, d.narrow_u + at + g * s.units);
                 }
             }
         }
@@ -225,24 +225,38 @@ class Backward {
         normalise_backward<T, 1>(gradient, part.get(), s.scale_c[row], s.units);
     }
 
-    void through_norm_u(size_t t, size_t i) {
+    // From dL/da_t and dL/du_t normalised to those of the products.
+    void through_norms(size_t t, size_t i) {
         const size_t row = s.row(t, share.row_at(i));
-        T* const to = d.u + row * G * s.units;
-        const T* const normal = s.normal + row * G * s.units;
+        through_norm(row, s.normal_a, s.gain_ih, s.scale_a, d.a, d.narrow_a,
+                     [&](size_t p, size_t g, Vec<T> v) { totals.add_gain_a(p, g, v); });
+        through_norm(row, s.normal_u, s.gain_hh, s.scale_u, d.u, d.narrow_u,
+                     [&](size_t p, size_t g, Vec<T> v) { totals.add_gain_u(p, g, v); });
+    }
+
+    template <class Add>
+    void through_norm(size_t row, const T* normal, const T* gain, const T* scale, T* gradients,
+                      uint16_t* narrowed_to, Add add) {
+        const size_t width = G * s.units;
         row_buffer.resize(share.panel_end * G * L);
         for (size_t p = 0; p < share.panel_end; ++p)
             for (size_t g = 0; g < G; ++g) {
                 const size_t col = g * s.units + p * L, n = s.units - p * L, at = (p * G + g) * L;
-                const Vec<T> gradient = load<T>(to + col, n), v = load<T>(normal + col, n);
-                totals.add_gain(p, g, gradient * v);
-                store<T>(row_buffer.data() + at, gradient * load<T>(s.gain_hh + col, n));
+                const Vec<T> gradient = load<T>(gradients + row * width + col, n);
+                const Vec<T> v = load<T>(normal + row * width + col, n);
+                add(p, g, gradient * v);
+                store<T>(row_buffer.data() + at, gradient * load<T>(gain + col, n));
                 store<T>(part.get() + at, v);
             }
-        normalise_backward<T, G>(row_buffer.data(), part.get(), s.scale[row], s.units);
+        normalise_backward<T, G>(row_buffer.data(), part.get(), scale[row], s.units);
         for (size_t p = 0; p < share.panel_end; ++p)
-            for (size_t g = 0; g < G; ++g)
-                store<T>(to + g * s.units + p * L, load<T>(row_buffer.data() + (p * G + g) * L),
-                         s.units - p * L);
+            for (size_t g = 0; g < G; ++g) {
+                const size_t to = row * width + g * s.units + p * L, n = s.units - p * L;
+                const Vec<T> v = load<T>(row_buffer.data() + (p * G + g) * L);
+                store<T>(gradients + to, v, n);
+                if constexpr (tiled<T>)
+                    if (narrowed_to) narrow(v, n, narrowed_to + to);
+            }
     }
 
     // Calls done(panel, i, product) for all of a timestep's rows of gradients `from`, (N, G*H).
