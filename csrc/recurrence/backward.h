@@ -8,10 +8,10 @@
 #include "cells/elman.h"
 #include "cells/gru.h"
 #include "cells/lstm.h"
-#include "recurrence/norm.h"
 #include "recurrence/pack.h"
 #include "recurrence/product.h"
 #include "recurrence/totals.h"
+#include "simd/norm.h"
 
 namespace elman::ELMAN_ISA {
 
@@ -208,9 +208,11 @@ class Backward {
         d_seen.resize(s.batch * seen_stride());
         T* const out = seen.data() + b * seen_stride();
         T* const gradient = d_seen.data() + b * seen_stride();
+        const T* const normals = s.normal_c + row * s.units;
+        ThroughNorm<T> through;
         for (size_t p = 0; p < share.panel_end; ++p) {
             const size_t col = p * L, n = s.units - col;
-            const Vec<T> normal = load<T>(s.normal_c + row * s.units + col, n);
+            const Vec<T> normal = load<T>(normals + col, n);
             const Vec<T> gain = load<T>(s.gain_c + col, n);
             Vec<T> v = normal * gain;
             if (s.bias_c) v += load<T>(s.bias_c + col, n);
@@ -218,11 +220,14 @@ class Backward {
             const Vec<T> o = load<T>(s.gates + (row * G + G - 1) * s.units + col, n);
             const Vec<T> d_v = incoming_h(t, b, col).h * o * (1 - v * v);
             totals.add_norm_c(p, d_v * normal, d_v);
+            through.add(d_v * gain, normal);
             store<T>(out + col, v);
-            store<T>(part.get() + col, normal);
             store<T>(gradient + col, d_v * gain);
         }
-        normalise_backward<T, 1>(gradient, part.get(), s.scale_c[row], s.units);
+        through.finish(s.units, s.scale_c[row]);
+        for (size_t col = 0; col < seen_stride(); col += L)
+            store<T>(gradient + col,
+                     through.of(load<T>(gradient + col), load<T>(normals + col, s.units - col)));
     }
 
     // From dL/da_t and dL/du_t normalised to those of the products.
@@ -237,22 +242,24 @@ class Backward {
     template <class Add>
     void through_norm(size_t row, const T* normal, const T* gain, const T* scale, T* gradients,
                       uint16_t* narrowed_to, Add add) {
-        const size_t width = G * s.units;
-        row_buffer.resize(share.panel_end * G * L);
+        const size_t width = G * s.units, from = row * width;
+        ThroughNorm<T> through;
         for (size_t p = 0; p < share.panel_end; ++p)
             for (size_t g = 0; g < G; ++g) {
-                const size_t col = g * s.units + p * L, n = s.units - p * L, at = (p * G + g) * L;
-                const Vec<T> gradient = load<T>(gradients + row * width + col, n);
-                const Vec<T> v = load<T>(normal + row * width + col, n);
+                const size_t col = g * s.units + p * L, n = s.units - p * L;
+                const Vec<T> gradient = load<T>(gradients + from + col, n);
+                const Vec<T> v = load<T>(normal + from + col, n);
+                const Vec<T> inside = gradient * load<T>(gain + col, n);
                 add(p, g, gradient * v);
-                store<T>(row_buffer.data() + at, gradient * load<T>(gain + col, n));
-                store<T>(part.get() + at, v);
+                through.add(inside, v);
+                store<T>(part.get() + (p * G + g) * L, inside);
             }
-        normalise_backward<T, G>(row_buffer.data(), part.get(), scale[row], s.units);
+        through.finish(width, scale[row]);
         for (size_t p = 0; p < share.panel_end; ++p)
             for (size_t g = 0; g < G; ++g) {
-                const size_t to = row * width + g * s.units + p * L, n = s.units - p * L;
-                const Vec<T> v = load<T>(row_buffer.data() + (p * G + g) * L);
+                const size_t to = from + g * s.units + p * L, n = s.units - p * L;
+                const Vec<T> inside = load<T>(part.get() + (p * G + g) * L);
+                const Vec<T> v = through.of(inside, load<T>(normal + to, n));
                 store<T>(gradients + to, v, n);
                 if constexpr (tiled<T>)
                     if (narrowed_to) narrow(v, n, narrowed_to + to);
@@ -335,7 +342,7 @@ class Backward {
     const Scratch<T> product, part;
     Totals<T> totals;
     std::vector<const T*> rows;
-    std::vector<T> seen, d_seen, row_buffer;
+    std::vector<T> seen, d_seen;
 };
 
 }  // namespace elman::ELMAN_ISA

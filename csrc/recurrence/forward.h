@@ -9,9 +9,9 @@
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "recurrence/biases.h"
-#include "recurrence/norm.h"
 #include "recurrence/pack.h"
 #include "recurrence/product.h"
+#include "simd/norm.h"
 
 namespace elman::ELMAN_ISA {
 
@@ -315,10 +315,10 @@ class Forward {
     // Ba et al. (2016), equation 20, of a row of products.
     void normalise_gates(T* product, size_t row, const T* gain, const T* bias, T* normal,
                          T* scale) const {
-        const T found = normalise<T, G>(product, s.units);
+        const T found = centre<T, G>(product, s.units);
         if (s.saving) scale[row] = found;
         each_gate([&](size_t col, size_t n, size_t at) {
-            const Vec<T> v = load<T>(product + at);
+            const Vec<T> v = load<T>(product + at) * found;
             if (s.saving) store<T>(normal + row * G * s.units + col, v, n);
             const Vec<T> shift = bias ? load<T>(bias + col, n) : Vec<T>{};
             store<T>(product + at, v * load<T>(gain + col, n) + shift);
@@ -330,9 +330,10 @@ class Forward {
         T* const c = normal.get();
         for (size_t p = 0; p < share.panel_end; ++p)
             store<T>(c + p * L, load<T>(s.c + s.place(t, b) * s.units + p * L, s.units - p * L));
-        s.scale_c[row] = normalise<T, 1>(c, s.units);
+        const T found = s.scale_c[row] = centre<T, 1>(c, s.units);
         for (size_t p = 0; p < share.panel_end; ++p)
-            store<T>(s.normal_c + row * s.units + p * L, load<T>(c + p * L), s.units - p * L);
+            store<T>(s.normal_c + row * s.units + p * L, load<T>(c + p * L) * found,
+                     s.units - p * L);
     }
 
     void put_last(size_t b) {
