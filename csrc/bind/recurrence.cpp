@@ -191,6 +191,31 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
 }
 
 template <class T>
+void draw(const nb::ndarray<T, nb::c_contig, nb::device::cpu>& out, double rate, uint64_t seed,
+          size_t threads) {
+    if (!(rate > 0 && rate <= 1))
+        throw std::invalid_argument("rate must be above 0 and at most 1, found " +
+                                    std::to_string(rate));
+    struct Job {
+        T* to;
+        size_t n;
+        double rate;
+        uint64_t seed;
+    } job{aligned(out.data(), "out"), out.size(), rate, seed};
+    const nb::gil_scoped_release released;
+    run_team(
+        std::clamp<size_t>(threads, 1, 1024),
+        [](const Team& team, void* data) {
+            const Job& mine = *static_cast<const Job*>(data);
+            if constexpr (sizeof(T) == 4)
+                kernels().draw_float32(mine.to, mine.n, mine.rate, mine.seed, team);
+            else
+                kernels().draw_float64(mine.to, mine.n, mine.rate, mine.seed, team);
+        },
+        &job);
+}
+
+template <class T>
 using Flat = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 // Where the rows of a ragged batch stand in a (T, B) array laid flat: row -> t * B + b.
@@ -215,6 +240,10 @@ void valid_rows(size_t steps, const Flat<const int64_t>& lengths, const Flat<int
 void bind_recurrence(nb::module_& module) {
     module.def("valid_rows", &valid_rows, nb::arg("steps"), nb::arg("lengths").noconvert(),
                nb::arg("out").noconvert());
+    module.def("draw", &draw<float>, nb::arg("out").noconvert(), nb::arg("rate"), nb::arg("seed"),
+               nb::arg("threads"));
+    module.def("draw", &draw<double>, nb::arg("out").noconvert(), nb::arg("rate"), nb::arg("seed"),
+               nb::arg("threads"));
     module.def("forward32", &forward<float>);
     module.def("forward64", &forward<double>);
     module.def("backward32", &backward<float>);

@@ -205,6 +205,13 @@ def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     return made
 
 
+def draw(rate: float, seed: int, shape: Sequence[int], dtype: torch.dtype, threads: int) -> Tensor:
+    """Ones with probability ``rate``, from above 0 to 1, else zeros."""
+    drawn = _empty(shape, dtype)
+    _core().draw(torch._C._to_dlpack(drawn), rate, seed, threads)
+    return drawn
+
+
 def _only(found: Named, rows: Tensor | None) -> Named:
     """Of what is saved row by row the first rows, as many as are valid."""
     if rows is None:
