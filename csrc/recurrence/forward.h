@@ -330,7 +330,8 @@ class Forward {
         T* const c = normal.get();
         for (size_t p = 0; p < share.panel_end; ++p)
             store<T>(c + p * L, load<T>(s.c + s.place(t, b) * s.units + p * L, s.units - p * L));
-        const T found = s.scale_c[row] = centre<T, 1>(c, s.units);
+        const T found = centre<T, 1>(c, s.units);
+        if (s.saving) s.scale_c[row] = found;
         for (size_t p = 0; p < share.panel_end; ++p)
             store<T>(s.normal_c + row * s.units + p * L, load<T>(c + p * L) * found,
                      s.units - p * L);

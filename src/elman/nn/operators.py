@@ -242,7 +242,9 @@ def _rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
 def _in_core(flags: str, given: Named) -> bool:
     """Whether the core multiplies ``W_ih x`` itself, piece by piece where it needs it."""
     exact = "bfloat16" not in flags or _core().has_tiles()
-    return exact and given["x"].shape[2] <= _WIDEST
+    # One row of a normalised layer is one thread's; PyTorch's product is everybody's.
+    shared = "norm_ih" not in given or given["x"].shape[1] > 1
+    return exact and shared and given["x"].shape[2] <= _WIDEST
 
 
 def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str | int | bool]:
