@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from elman.decode.suggest import Suggester, suggest
-from elman.decode.wordbeam import BeamOptions
+from elman.decode.wordsearch import SearchOptions
 from elman.encode.bpe import BytePairVocabulary
 from elman.encode.text import ByteVocabulary, CharacterVocabulary, WordVocabulary
 from elman.encode.words import split
@@ -86,7 +86,7 @@ def enumerate_words(predictor, settled, begun, longest):
 def test_wide_beam_is_exact(make_chain, level, typed):
     predictor = make_chain(*VOCABULARIES[level])
     exact = enumerate_words(predictor, *TYPED[typed], longest=2)
-    suggester = Suggester(predictor, BeamOptions(width=4000, longest=2, slack=0))
+    suggester = Suggester(predictor, SearchOptions(most=4000, longest=2, share=0))
     suggester.feed(typed)
     found = {item.text: item.probability for item in suggester.words(100)}
     best = dict(sorted(exact.items(), key=lambda item: (-item[1], item[0]))[:100])
@@ -100,7 +100,7 @@ def test_wide_beam_is_exact(make_chain, level, typed):
 def test_default_beam_finds_the_best_characters(make_chain, typed, seed):
     predictor = make_chain(*VOCABULARIES["character"], seed=seed)
     exact = enumerate_words(predictor, *TYPED[typed], longest=5)
-    suggester = Suggester(predictor, BeamOptions(longest=5))
+    suggester = Suggester(predictor, SearchOptions(longest=5))
     suggester.feed(typed)
     found = suggester.words(3)
     # What is found is as probable as the best, but for a tenth; nothing is reported too high.
@@ -113,7 +113,7 @@ def test_default_beam_finds_the_best_characters(make_chain, typed, seed):
 def test_different_tokens_of_one_word_are_summed(make_table):
     vocabulary = BytePairVocabulary(" ab", [("a", "b")])  # 0 unknown, " " 1, a 2, b 3, ab 4
     table = np.tile([0.0, 0.5, 0.2, 0.2, 0.1], (97, 1))
-    found = suggest(make_table(vocabulary, table), "a", 2, BeamOptions(slack=0)).completions
+    found = suggest(make_table(vocabulary, table), "a", 2, SearchOptions(share=0)).completions
     # P(a..) = P(a) + P(ab) = 0.3. "a": a, end. "ab": a b end, or ab end.
     assert [item.text for item in found] == ["a", "ab"]
     expected = [0.2 * 0.5 / 0.3, (0.2 * 0.2 + 0.1) * 0.5 / 0.3]
@@ -196,12 +196,13 @@ def test_accent_typed_after_its_letter(make_chain):
 @pytest.mark.parametrize(
     ("options", "n", "message"),
     [
-        (BeamOptions(width=0), 3, "width must be from 1 to 4096, found 0"),
-        (BeamOptions(longest=65), 3, "longest must be from 1 to 64, found 65"),
-        (BeamOptions(slack=2), 3, "slack must be from 0 to 1, found 2"),
-        (BeamOptions(), 0, "n must be from 1 to 100, found 0"),
+        (SearchOptions(most=0), 3, "most must be from 1 to 65,536, found 0"),
+        (SearchOptions(longest=65), 3, "longest must be from 1 to 64, found 65"),
+        (SearchOptions(share=-1), 3, "share must be from 0 to 1, found -1"),
+        (SearchOptions(slack=2), 3, "slack must be from 0 to 1, found 2"),
+        (SearchOptions(), 0, "n must be from 1 to 100, found 0"),
     ],
-    ids=["width", "longest", "slack", "n"],
+    ids=["most", "longest", "share", "slack", "n"],
 )
 def test_bounds(make_chain, options, n, message):
     with pytest.raises(UsageError, match=re.escape(message)):

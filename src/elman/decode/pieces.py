@@ -127,6 +127,7 @@ class PieceTable:
         order = sorted(range(len(self.pieces)), key=self.pieces.__getitem__)
         self._order = np.array(order, np.intp)
         self._sorted = [self.pieces[token] for token in order]
+        self._longest = max(map(len, self.pieces))
 
     def starting_with(self, text: bytes) -> NDArray[np.intp]:
         """Ids of the tokens that begin with ``text``."""
@@ -138,7 +139,7 @@ class PieceTable:
     def beginning(self, text: bytes) -> NDArray[np.intp]:
         """Ids of the tokens that ``text`` begins with, but is longer than."""
         found: list[int] = []
-        for size in range(1, len(text)):
+        for size in range(1, min(len(text), self._longest + 1)):
             begin = bisect_left(self._sorted, text[:size])
             while begin < len(self._sorted) and self._sorted[begin] == text[:size]:
                 found.append(self._order[begin])

@@ -7,7 +7,7 @@ from elman.decode.predictor import Predictor
 from elman.decode.reader import Reader
 from elman.decode.tree import Node
 from elman.decode.wholewords import WholeWords
-from elman.decode.wordbeam import BeamOptions, Suggestion, WordBeam
+from elman.decode.wordsearch import SearchOptions, Suggestion, WordSearch
 from elman.encode.text import Vocabulary
 from elman.encode.words import split_typed
 from elman.errors import UsageError
@@ -44,10 +44,10 @@ class Suggester:
     def __init__(
         self,
         predictor: Predictor,
-        options: BeamOptions | None = None,
+        options: SearchOptions | None = None,
         lexicon: Lexicon | None = None,
     ) -> None:
-        self._options = options or BeamOptions()
+        self._options = options or SearchOptions()
         self._check_options()
         self._lexicon = lexicon or Lexicon(predictor.vocabulary)
         self.reader = Reader(predictor, self._lexicon.pieces)
@@ -55,8 +55,9 @@ class Suggester:
     def _check_options(self) -> None:
         options = self._options
         rules = (
-            (1 <= options.width <= 4096, "width must be from 1 to 4096", options.width),
+            (1 <= options.most <= 65_536, "most must be from 1 to 65,536", options.most),
             (1 <= options.longest <= 64, "longest must be from 1 to 64", options.longest),
+            (0 <= options.share <= 1, "share must be from 0 to 1", options.share),
             (0 <= options.slack <= 1, "slack must be from 0 to 1", options.slack),
         )
         for holds, rule, found in rules:
@@ -97,11 +98,11 @@ class Suggester:
         if self._lexicon.whole:
             return self._lexicon.whole.search(node.log_probs, begun, n)
         tree = self.reader.tree
-        return WordBeam(tree, self._lexicon.pieces, begun, n, self._options).search(node)
+        return WordSearch(tree, self._lexicon.pieces, begun, n, self._options).search(node)
 
 
 def suggest(
-    predictor: Predictor, typed: str, n: int = 3, options: BeamOptions | None = None
+    predictor: Predictor, typed: str, n: int = 3, options: SearchOptions | None = None
 ) -> Suggestions:
     """Suggest words for ``typed``; to follow a text being typed use :class:`Suggester`."""
     suggester = Suggester(predictor, options)
