@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from elman.decode.pieces import PieceTable
-from elman.decode.predictor import Predictor
+from elman.decode.predictor import Predictor, Search, alone
 from elman.decode.reader import Reader
-from elman.decode.tree import Node
 from elman.decode.wholewords import WholeWords
 from elman.decode.wordsearch import SearchOptions, Suggestion, WordSearch
 from elman.encode.text import Vocabulary
@@ -70,35 +69,38 @@ class Suggester:
 
     def suggest(self, n: int = 3) -> Suggestions:
         """Return up to n completions and up to n words to come after the best of them."""
-        if self.reader.tree.grown > MOST_NODES:
-            self.reader.tree.prune()
-        settled, begun = split_typed(self.reader.typed)
-        if not begun.strip(" "):
-            return Suggestions([], self.words(n))
-        completions = self.words(n)
-        space = " " if begun.startswith(" ") else ""
-        word = space + completions[0].text if completions else begun
-        return Suggestions(completions, self._after(f"{settled}{word} ", n))
+        return alone(self.suggesting(n))
 
     def words(self, n: int = 3) -> list[Suggestion]:
         """Return up to n words for this place: completions within a word, else next words."""
-        return self._after(self.reader.typed, n)
+        return alone(self._after(self.reader.typed, n))
 
-    def _after(self, typed: str, n: int) -> list[Suggestion]:
+    def suggesting(self, n: int = 3) -> Search[Suggestions]:
+        """As :meth:`suggest`, for whoever computes what several searches want."""
+        if self.reader.tree.grown > MOST_NODES:
+            self.reader.tree.prune()
+        settled, begun = split_typed(self.reader.typed)
+        found = yield from self._after(self.reader.typed, n)
+        if not begun.strip(" "):
+            return Suggestions([], found)
+        space = " " if begun.startswith(" ") else ""
+        word = space + found[0].text if found else begun
+        return Suggestions(found, (yield from self._after(f"{settled}{word} ", n)))
+
+    def _after(self, typed: str, n: int) -> Search[list[Suggestion]]:
         if not 1 <= n <= MAX_SUGGESTIONS:
             raise UsageError("suggest", f"n must be from 1 to {MAX_SUGGESTIONS}, found {n}")
         settled, begun = split_typed(typed)
-        node = self.reader.tree.follow(self.reader.vocabulary.encode(settled).tolist())
+        tree = self.reader.tree
+        node = tree.follow(self.reader.vocabulary.encode(settled).tolist())
         if (begun, n) not in node.notes:
-            node.notes[begun, n] = self._search(node, begun, n)
+            if self._lexicon.whole:
+                node.notes[begun, n] = self._lexicon.whole.search(node.log_probs, begun, n)
+            else:
+                search = WordSearch(tree, self._lexicon.pieces, begun, n, self._options)
+                node.notes[begun, n] = yield from search.search(node)
         found: list[Suggestion] = node.notes[begun, n]
         return list(found)
-
-    def _search(self, node: Node, begun: str, n: int) -> list[Suggestion]:
-        if self._lexicon.whole:
-            return self._lexicon.whole.search(node.log_probs, begun, n)
-        tree = self.reader.tree
-        return WordSearch(tree, self._lexicon.pieces, begun, n, self._options).search(node)
 
 
 def suggest(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.decode.pieces import PieceTable, Shape, shape_of
+from elman.decode.predictor import Search
 from elman.decode.tree import Node, Tree
 
 TOGETHER = 8  # beginnings read in one product: a row alone costs five times as much
@@ -78,18 +79,18 @@ class WordSearch:
         # goes on plus its token.
         self._open, self._places = np.empty(0), np.empty(0, np.intp)
 
-    def search(self, node: Node) -> list[Suggestion]:
+    def search(self, node: Node) -> Search[list[Suggestion]]:
         """Return the n best after the text of ``node``."""
         start = _Beginning(node, b"", Shape.NOTHING, "", 1.0)
         if self._begun:
-            self._follow_typed(start)
+            yield from self._follow_typed(start)
         else:
             self._look([start])
         while steps := self._next():
-            self._look(self._extend(steps))
+            self._look((yield from self._extend(steps)))
         return self._best()
 
-    def _follow_typed(self, start: _Beginning) -> None:
+    def _follow_typed(self, start: _Beginning) -> Search[None]:
         """Read what is typed, in all series of tokens that write it, and find what covers it."""
         fresh, waiting = [start], list[_Step]()
         while fresh:
@@ -105,7 +106,7 @@ class WordSearch:
                 waiting += zip(weights[begins].tolist(), (place + begins).tolist(), strict=True)
             waiting = [each for each in waiting if each[0] > self._options.slack * self._mass]
             waiting.sort(reverse=True)
-            fresh = self._extend(waiting[:TOGETHER])
+            fresh = yield from self._extend(waiting[:TOGETHER])
             del waiting[:TOGETHER]
 
     def _look(self, fresh: list[_Beginning]) -> None:
@@ -156,7 +157,7 @@ class WordSearch:
         return steps
 
     def _leave_what_adds(self) -> None:
-        """Give up what is not on the way to a word that is among the n best, or has half of that."""
+        """Give up what does not go on to a word that is found, and has half of the n-th best."""
         near = [word for word, mass in self._found.items() if mass > self._nth / 2]
         ways = {word[:size] for word in near for size in range(len(word) + 1)}
         tokens = len(self._table.pieces)
@@ -170,7 +171,7 @@ class WordSearch:
         number, token = divmod(place, len(self._table.pieces))
         return self._read[number].text + self._table.pieces[token]
 
-    def _extend(self, steps: list[_Step]) -> list[_Beginning]:
+    def _extend(self, steps: list[_Step]) -> Search[list[_Beginning]]:
         """Read these beginnings, but for those that are whole words already, or none."""
         edges: list[tuple[Node, int]] = []
         kept: list[tuple[bytes, Shape, str, float]] = []
@@ -183,7 +184,7 @@ class WordSearch:
             elif shape is not Shape.WRONG and len(word) <= self._longest:
                 edges.append((self._read[number].node, token))
                 kept.append((text, shape, word, mass))
-        nodes = self._tree.extend(edges)
+        nodes = yield from self._tree.extend(edges)
         return [_Beginning(node, *each) for node, each in zip(nodes, kept, strict=True)]
 
     def _best(self) -> list[Suggestion]:

@@ -31,11 +31,20 @@ class Advancer(Protocol):
 
 
 class RowsPredictor:
-    """A :class:`~elman.decode.predictor.Predictor`; a state is an array ``(N, size)``."""
+    """A :class:`~elman.decode.predictor.Predictor`; a state is an array ``(N, size)``.
+
+    Two are equal that compute with the same rows, so that both may do so in one product.
+    """
 
     def __init__(self, rows: Advancer, vocabulary: Vocabulary) -> None:
         self._rows = rows
         self.vocabulary = vocabulary
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RowsPredictor) and other._rows is self._rows
+
+    def __hash__(self) -> int:
+        return id(self._rows)
 
     def start(self) -> Array:
         """Return the state before any token, one row."""

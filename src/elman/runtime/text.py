@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.decode.predictor import Search
 from elman.decode.reader import Surprise
 from elman.decode.sample import continuation, drawing
 from elman.decode.suggest import Lexicon, Suggester, Suggestions
@@ -41,6 +42,10 @@ class TextStream:
     def suggest(self, n: int = 3) -> Suggestions:
         """Up to n completions of the word that is being typed, and words that may come next."""
         return self._suggester.suggest(n)
+
+    def suggesting(self, n: int = 3) -> Search[Suggestions]:
+        """As :meth:`suggest`, for whoever computes what several streams want together."""
+        return self._suggester.suggesting(n)
 
     def generate(
         self,

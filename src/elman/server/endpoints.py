@@ -96,7 +96,7 @@ def _event(name: str, data: dict[str, Any]) -> str:
 def _completion(served: Served, text: str, n: int) -> Turns[Suggestions]:
     stream = served.model.stream(batcher=served.batcher)
     yield from slices(text, stream.feed)
-    return stream.suggest(n)
+    return (yield from stream.suggesting(n))
 
 
 def _writing(served: Served, prompt: str, **options: Any) -> Iterator[str]:

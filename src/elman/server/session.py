@@ -102,9 +102,9 @@ class Session:
         self._mark()
         return {"type": "surprise", "number": number, "from": keep, "nats": self._nats[keep:]}
 
-    def suggestions(self) -> Message:
+    def suggestions(self) -> Turns[Message]:
         """What may come next, about the text as it stands."""
-        found = self._stream.suggest(SUGGESTIONS)
+        found = yield from self._stream.suggesting(SUGGESTIONS)
         return {"type": "suggestions", "number": self.number, **asdict(found)}
 
     def reset(self) -> None:
@@ -176,5 +176,5 @@ def slices(text: str, read: Callable[[str], object]) -> Turns[None]:
     """Have ``text`` read, as much as a turn allows in each."""
     for first in range(0, len(text), SLICE):
         if first:
-            yield
+            yield None
         read(text[first : first + SLICE])
