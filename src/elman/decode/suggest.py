@@ -73,24 +73,23 @@ class Suggester:
 
     def words(self, n: int = 3) -> list[Suggestion]:
         """Return up to n words for this place: completions within a word, else next words."""
-        return alone(self._after(self.reader.typed, n))
+        return alone(self._after(*split_typed(self.reader.typed), n))
 
     def suggesting(self, n: int = 3) -> Search[Suggestions]:
         """As :meth:`suggest`, for whoever computes what several searches want."""
         if self.reader.tree.grown > MOST_NODES:
             self.reader.tree.prune()
         settled, begun = split_typed(self.reader.typed)
-        found = yield from self._after(self.reader.typed, n)
+        found = yield from self._after(settled, begun, n)
         if not begun.strip(" "):
             return Suggestions([], found)
         space = " " if begun.startswith(" ") else ""
         word = space + found[0].text if found else begun
-        return Suggestions(found, (yield from self._after(f"{settled}{word} ", n)))
+        return Suggestions(found, (yield from self._after(settled + word, " ", n)))
 
-    def _after(self, typed: str, n: int) -> Search[list[Suggestion]]:
+    def _after(self, settled: str, begun: str, n: int) -> Search[list[Suggestion]]:
         if not 1 <= n <= MAX_SUGGESTIONS:
             raise UsageError("suggest", f"n must be from 1 to {MAX_SUGGESTIONS}, found {n}")
-        settled, begun = split_typed(typed)
         tree = self.reader.tree
         node = tree.follow(self.reader.vocabulary.encode(settled).tolist())
         if (begun, n) not in node.notes:

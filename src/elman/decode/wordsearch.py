@@ -9,6 +9,7 @@ of their probability (Dijkstra 1959), some at a time, and no longer than one of 
 become one of the n best: a fifth of what a beam as wide as needed reads.
 """
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -91,23 +92,25 @@ class WordSearch:
         return self._best()
 
     def _follow_typed(self, start: _Beginning) -> Search[None]:
-        """Read what is typed, in all series of tokens that write it, and find what covers it."""
-        fresh, waiting = [start], list[_Step]()
-        while fresh:
+        """Read what is typed, in the likeliest series of tokens, and find what covers it."""
+        fresh, waiting = [start], defaultdict[int, list[_Step]](list)
+        while fresh or waiting:
             for each in fresh:
                 place = len(self._read) * len(self._table.pieces)
                 self._read.append(each)
-                weights = np.exp(each.node.log_probs) * each.probability
                 rest = self._begun[len(each.text) :]
                 covering = self._table.starting_with(rest)
-                self._mass += float(weights[covering].sum())
-                self._offer(weights[covering], place + covering)
-                begins = self._table.beginning(rest)
-                waiting += zip(weights[begins].tolist(), (place + begins).tolist(), strict=True)
-            waiting = [each for each in waiting if each[0] > self._options.slack * self._mass]
-            waiting.sort(reverse=True)
-            fresh = yield from self._extend(waiting[:TOGETHER])
-            del waiting[:TOGETHER]
+                weights = np.exp(each.node.log_probs[covering]) * each.probability
+                self._mass += float(weights.sum())
+                self._offer(weights, place + covering)
+                for token, size in self._table.beginning(rest):
+                    weight = math.exp(each.node.log_probs[token]) * each.probability
+                    waiting[len(each.text) + size].append((weight, place + token))
+            fresh = []
+            if waiting:  # the shortest: those of one length can be compared
+                steps = sorted(waiting.pop(min(waiting)), reverse=True)[:TOGETHER]
+                least = self._options.slack * steps[0][0]
+                fresh = yield from self._extend([step for step in steps if step[0] >= least])
 
     def _look(self, fresh: list[_Beginning]) -> None:
         """Find the words that end after these beginnings, and what goes on from them."""
@@ -118,10 +121,10 @@ class WordSearch:
         weights = np.exp([each.node.log_probs for each in fresh])  # (K, V), K beginnings
         weights *= np.array([[each.probability] for each in fresh])
         shapes = [each.shape for each in fresh]
-        masses = np.einsum("kv,kv->k", weights, self._table.ends[shapes])
+        masses = np.einsum("kv,kv->k", weights, self._table.ends.take(shapes, 0))
         for each, mass in zip(fresh, masses.tolist(), strict=True):
             self._add(each.text, each.word, mass)
-        weights *= self._table.goes_on[shapes]
+        weights *= self._table.goes_on.take(shapes, 0)
         flat = weights.reshape(-1)
         going = np.flatnonzero(flat > self._floor)
         self._offer(flat[going], going + first * tokens)
@@ -147,25 +150,27 @@ class WordSearch:
         if len(self._found) >= self._n:
             self._nth = sorted(self._found.values())[-self._n]
         bound = self._share * self._nth
-        if self._open.max() <= bound:
-            self._leave_what_adds()
-            bound = self._floor
         best = np.argsort(-self._open, kind="stable")[:TOGETHER]
-        best = best[self._open[best] > bound]
+        if self._open[best[-1]] <= bound:  # there is room for what only adds to a word
+            self._give_up(bound)
+            best = np.argsort(-self._open, kind="stable")[:TOGETHER]
+        best = best[self._open[best] > self._floor]
         steps = list(zip(self._open[best].tolist(), self._places[best].tolist(), strict=True))
         self._open[best] = 0
         return steps
 
-    def _leave_what_adds(self) -> None:
-        """Give up what does not go on to a word that is found, and has half of the n-th best."""
+    def _give_up(self, bound: float) -> None:
+        """Forget what is below ``bound``, unless it adds to a word with half of the n-th best."""
         near = [word for word, mass in self._found.items() if mass > self._nth / 2]
         ways = {word[:size] for word in near for size in range(len(word) + 1)}
-        tokens = len(self._table.pieces)
         leads = np.array([each.word in ways for each in self._read])
-        useful = leads[self._places // tokens] & (self._open > self._floor)
-        places = self._places[useful]
-        adds = [shape_of(self._text(place))[1] in ways for place in places.tolist()]
-        self._open, self._places = self._open[useful][adds], places[adds]
+        kept = self._open > bound
+        adding = np.flatnonzero(
+            leads[self._places // len(self._table.pieces)] & (self._open > self._floor) & ~kept
+        )
+        texts = map(self._text, self._places[adding].tolist())
+        kept[adding] = [shape_of(text)[1] in ways for text in texts]
+        self._open, self._places = self._open[kept], self._places[kept]
 
     def _text(self, place: int) -> bytes:
         number, token = divmod(place, len(self._table.pieces))
