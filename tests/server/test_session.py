@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from server.serving import LETTERS, alone, offered
 from elman.decode.predictor import alone as compute
 from elman.errors import DataError
 from elman.runtime import Batcher
-from elman.server.limits import MAX_TEXT, Bucket
+from elman.server.limits import MAX_TEXT, Bucket, Limits
+from elman.server.live import Conversation
 from elman.server.record import MemoryStore, Record
 from elman.server.session import SLICE, Session
 
@@ -132,6 +134,28 @@ def test_damaged_records_are_refused(model, batcher):
             Record.from_fields({key: value for key, value in fields.items() if key != name})
     with pytest.raises(DataError):
         Session.restored(replace(record, state=bytes(len(record.state))), model, batcher)
+
+
+def test_what_comes_while_a_turn_waits_is_read_in_it(model, batcher):
+    """Otherwise, where a turn waits long, all suggestions would be of a text that has changed."""
+    service = SimpleNamespace(limits=Limits())
+    conversation = Conversation(None, service)
+    conversation._session = session = Session("m", model, batcher)
+
+    def edit(number, letter):
+        return "edit", {"number": number, "keep": number - 1, "insert": letter}, 0.0
+
+    received = [edit(1, "a")]
+    work = conversation._work(received)  # a job: nothing of it runs before its turn
+    for number, letter in ((2, "b"), (3, "c")):
+        run(conversation._inbox.put(edit(number, letter)))
+    answers = compute(work)
+    assert [(each["type"], each["number"]) for each in answers] == [
+        *(("surprise", number) for number in (1, 2, 3)),
+        ("suggestions", 3),
+    ]
+    assert session.text == "abc" and offered(answers[-1]) == alone(model, "abc")[1]
+    assert len(received) == 3 and conversation._inbox.empty
 
 
 def record(text):

@@ -47,7 +47,7 @@ class SearchOptions:
     most: int = 512
     longest: int = 24
     share: float = 1.0
-    slack: float = 0.03
+    slack: float = 0.1
 
 
 class _Beginning(NamedTuple):
@@ -144,32 +144,38 @@ class WordSearch:
         self._places = np.concatenate([self._places[useful], places])
 
     def _next(self) -> list[_Step]:
-        """Take what is to be read next, the likeliest first."""
+        """Take what is to be read next: the likeliest."""
         if len(self._read) >= self._options.most or not self._open.size:
             return []
         if len(self._found) >= self._n:
             self._nth = sorted(self._found.values())[-self._n]
         bound = self._share * self._nth
-        best = np.argsort(-self._open, kind="stable")[:TOGETHER]
-        if self._open[best[-1]] <= bound:  # there is room for what only adds to a word
+        best = self._likeliest()
+        if self._open[best].min() <= bound:  # there is room for what only adds to a word
             self._give_up(bound)
-            best = np.argsort(-self._open, kind="stable")[:TOGETHER]
+            best = self._likeliest()
         best = best[self._open[best] > self._floor]
         steps = list(zip(self._open[best].tolist(), self._places[best].tolist(), strict=True))
         self._open[best] = 0
         return steps
+
+    def _likeliest(self) -> NDArray[np.intp]:
+        """Where in ``_open`` the largest are."""
+        if self._open.size <= TOGETHER:
+            return np.arange(self._open.size)
+        return np.argpartition(self._open, -TOGETHER)[-TOGETHER:]
 
     def _give_up(self, bound: float) -> None:
         """Forget what is below ``bound``, unless it adds to a word with half of the n-th best."""
         near = [word for word, mass in self._found.items() if mass > self._nth / 2]
         ways = {word[:size] for word in near for size in range(len(word) + 1)}
         leads = np.array([each.word in ways for each in self._read])
-        kept = self._open > bound
-        adding = np.flatnonzero(
-            leads[self._places // len(self._table.pieces)] & (self._open > self._floor) & ~kept
-        )
-        texts = map(self._text, self._places[adding].tolist())
+        kept = self._open > self._floor
+        kept &= leads[self._places // len(self._table.pieces)]
+        adding = np.flatnonzero(kept)
+        texts = [self._text(place) for place in self._places[adding].tolist()]
         kept[adding] = [shape_of(text)[1] in ways for text in texts]
+        kept |= self._open > bound
         self._open, self._places = self._open[kept], self._places[kept]
 
     def _text(self, place: int) -> bytes:
