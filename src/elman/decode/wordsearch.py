@@ -47,7 +47,7 @@ class SearchOptions:
     most: int = 512
     longest: int = 24
     share: float = 1.0
-    slack: float = 0.1
+    slack: float = 0.03
 
 
 class _Beginning(NamedTuple):
