@@ -5,8 +5,8 @@ probability is the sum over both. The ends are summed in one product with the ta
 :mod:`elman.decode.pieces`, never enumerated.
 
 What begins a word is at least as probable as the word. Beginnings are therefore read in the order
-of their probability (Dijkstra 1959), some at a time, and no longer than one of them could still
-become one of the n best: a fifth of what a beam as wide as needed reads.
+of their probability, as Dijkstra (1959) visits places, some at a time, and no longer than one of
+them could still become one of the n best.
 """
 
 import math
@@ -21,7 +21,7 @@ from elman.decode.pieces import PieceTable, Shape, shape_of
 from elman.decode.predictor import Search
 from elman.decode.tree import Node, Tree
 
-TOGETHER = 8  # beginnings read in one product: a row alone costs five times as much
+TOGETHER = 8  # beginnings read in one product: a row alone costs more than twice as much
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class Suggestion:
 class SearchOptions:
     """How far to search.
 
-    ``most``: beginnings of words that are read at most. ``longest``: characters a word may have
-    beyond what is typed. ``share``: a beginning is given up when its probability falls below this
-    share of the n-th best finished word: at 1 it can become none of the n best, unless another
-    series of tokens writes the same word. ``slack``: below which share it is given up even
-    where it adds to a word that is among the n best or near; the error of their probabilities.
-    With a share of 0 the search is complete but for ``most``.
+    ``most``: beginnings that are read beyond what is typed. ``longest``: characters a word may
+    have beyond what is typed. ``share``: a beginning is given up when its probability falls below
+    this share of the n-th best finished word; at 1 it can become none of the n best, unless
+    another series of tokens writes the same word. ``slack``: the share below which it is given up
+    even where it adds to one of the n best, or to a word that has half of the n-th best: what
+    their probabilities may lack. With a share of 0 the search is complete but for ``most``.
     """
 
     most: int = 512
@@ -87,7 +87,8 @@ class WordSearch:
             yield from self._follow_typed(start)
         else:
             self._look([start])
-        while steps := self._next():
+        end = len(self._read) + self._options.most
+        while len(self._read) < end and (steps := self._next()):
             self._look((yield from self._extend(steps)))
         return self._best()
 
@@ -105,7 +106,8 @@ class WordSearch:
                 self._offer(weights, place + covering)
                 for token, size in self._table.beginning(rest):
                     weight = math.exp(each.node.log_probs[token]) * each.probability
-                    waiting[len(each.text) + size].append((weight, place + token))
+                    if weight > 0:
+                        waiting[len(each.text) + size].append((weight, place + token))
             fresh = []
             if waiting:  # the shortest: those of one length can be compared
                 steps = sorted(waiting.pop(min(waiting)), reverse=True)[:TOGETHER]
@@ -145,7 +147,7 @@ class WordSearch:
 
     def _next(self) -> list[_Step]:
         """Take what is to be read next: the likeliest."""
-        if len(self._read) >= self._options.most or not self._open.size:
+        if not self._open.size:
             return []
         if len(self._found) >= self._n:
             self._nth = sorted(self._found.values())[-self._n]

@@ -28,7 +28,7 @@ class Limits:
     rate: int = option(100, "Messages a second of a session, requests a second of an address.")
     idle: int = option(900, "Seconds without a message after which a session ends.")
     lifetime: int = option(86_400, "Seconds after which a session ends.")
-    threads: int = option(1, "Threads that compute; small models gain nothing from a second.")
+    threads: int = option(1, "Threads that compute; a second makes small models slower.")
 
     def __post_init__(self) -> None:
         bounds = {
