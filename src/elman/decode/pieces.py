@@ -1,7 +1,7 @@
 """How tokens go together with the word being written: tables of a vocabulary, made once.
 
-The beam of :mod:`elman.decode.wordbeam` asks of thousands of tokens at a time whether they carry
-a word on or end it. The first character of the token decides, and what the word ends with.
+The search of :mod:`elman.decode.wordsearch` asks of thousands of tokens at a time whether they
+carry a word on or end it. The first character of the token decides, and what the word ends with.
 """
 
 import codecs
