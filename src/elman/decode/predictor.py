@@ -37,12 +37,12 @@ class Predictor(Protocol):
         """
         ...
 
-    def select(self, state: State, rows: NDArray[np.intp]) -> State:
-        """Gather ``rows`` of a state, in that order; a row may be taken several times."""
+    def select(self, state: State, rows: slice) -> State:
+        """These rows of a state, or a view of them."""
         ...
 
     def join(self, states: Sequence[State]) -> State:
-        """Put the rows of all ``states`` one after the other."""
+        """Copy the rows of all ``states``, one after the other."""
         ...
 
 
@@ -102,9 +102,11 @@ def together(wanted: Sequence[Wanted]) -> list[Read]:
     states = predictor.join([each.state for each in wanted])
     log_probs, after = advance(predictor, states, np.concatenate([each.tokens for each in wanted]))
     ends = np.cumsum([len(each.tokens) for each in wanted]).tolist()
-    rows = [np.arange(first, last) for first, last in zip([0, *ends], ends, strict=False)]
+    rows = [slice(first, last) for first, last in zip([0, *ends], ends, strict=False)]
     # Copies: a search that keeps its rows must not keep those of all others.
-    return [(log_probs[some], predictor.select(after, some)) for some in rows]
+    return [
+        (log_probs[some].copy(), predictor.join([predictor.select(after, some)])) for some in rows
+    ]
 
 
 def check_log_probs(log_probs: NDArray[np.floating]) -> None:

@@ -80,9 +80,8 @@ class Tree:
             states = predictor.join([node.state for node, _ in missing])
             tokens = np.array([token for _, token in missing], np.int32)
             log_probs, after = yield Wanted(predictor, states, tokens)
-            rows = np.arange(len(missing))[:, None]
-            for (node, token), row, each in zip(missing, rows, log_probs, strict=True):
-                state = predictor.select(after, row)
-                node.children[token] = Node(node.state, token, each, state)
+            for row, (node, token) in enumerate(missing):
+                state = predictor.select(after, slice(row, row + 1))
+                node.children[token] = Node(node.state, token, log_probs[row], state)
             self.grown += len(missing)
         return [node.children[token] for node, token in steps]

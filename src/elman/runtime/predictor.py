@@ -56,9 +56,9 @@ class RowsPredictor:
         log_softmax(y)
         return y, state
 
-    def select(self, state: Array, rows: NDArray[np.intp]) -> Array:
-        """Return the state whose row i is row ``rows[i]`` of the given one."""
-        return np.asarray(state[rows])
+    def select(self, state: Array, rows: slice) -> Array:
+        """A view of ``rows`` of a state."""
+        return state[rows]
 
     def hidden(self, state: Array) -> NDArray[np.float32]:
         """A copy of the last layer's ``h`` in the first row of ``state``."""
