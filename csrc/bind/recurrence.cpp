@@ -82,6 +82,7 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, boo
     s.bias_ih = find<const T>(in, "bias_ih", gates * H);
     s.bias_hh = find<const T>(in, "bias_hh", gates * H);
     s.gain_hh = find<const T>(in, "norm_hh", gates * H);
+    if (s.gain_hh) s.gain_ih = need<const T>(in, "norm_ih", gates * H);
     if (lstm) s.peephole = find<const T>(in, "peephole", 3 * H);
     if (lstm && s.gain_hh) s.gain_c = need<const T>(in, "norm_c", H);
     if (lstm && s.gain_hh) s.bias_c = find<const T>(in, "norm_c_bias", H);
@@ -98,7 +99,7 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, boo
     s.keep_h = find<const T>(in, "keep_h", kept);
     if (lstm) s.keep_c = find<const T>(in, "keep_c", kept);
     // Without zoneout the one gate of an Elman cell is h.
-    const bool kept_apart = (s.saving || again) && (gates > 1 || s.keep_h);
+    const bool kept_apart = s.gain_hh || ((s.saving || again) && (gates > 1 || s.keep_h));
     s.gates = find<T>(out, "gates", N * gates * H);
     if (!s.gates && (kept_apart || !s.x)) throw std::invalid_argument("gates must be given");
     if (lstm) s.c = need<T>(out, "c", outside * H);
@@ -106,11 +107,11 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, boo
     if (!s.entering && (s.mask || s.order > 1))
         throw std::invalid_argument("entering must be given with a mask or several past states");
     if (s.cell == Cell::gru && (s.saving || again)) s.inner = need<T>(out, "inner", N * H);
-    if (s.gain_hh && s.x)
-        throw std::invalid_argument("inputs must be 0 with norm_hh: the input part is normalised");
-    if (s.gain_hh) {
-        s.normal = need<T>(out, "normal", N * gates * H);
-        s.scale = need<T>(out, "scale", N);
+    if (s.gain_hh && (s.saving || again)) {
+        s.normal_a = need<T>(out, "normal_a", N * gates * H);
+        s.scale_a = need<T>(out, "scale_a", N);
+        s.normal_u = need<T>(out, "normal_u", N * gates * H);
+        s.scale_u = need<T>(out, "scale_u", N);
     }
     if (s.gain_c) {
         s.normal_c = need<T>(out, "normal_c", N * H);
@@ -171,7 +172,8 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
     if (s.resets && lstm) d.initial_c = need<T>(to, "initial_c", s.batch * H);
     d.bias_a = find<T>(to, "bias_ih", G * H);
     d.bias_u = find<T>(to, "bias_hh", G * H);
-    d.gain_hh = find<T>(to, "norm_hh", G * H);
+    d.gain_a = find<T>(to, "norm_ih", G * H);
+    d.gain_u = find<T>(to, "norm_hh", G * H);
     d.peephole = find<T>(to, "peephole", 3 * H);
     d.gain_c = find<T>(to, "norm_c", H);
     d.bias_c = find<T>(to, "norm_c_bias", H);
@@ -184,6 +186,31 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
                 kernels().backward_float32(mine.checked.sequence, mine.gradients, team);
             else
                 kernels().backward_float64(mine.checked.sequence, mine.gradients, team);
+        },
+        &job);
+}
+
+template <class T>
+void draw(const nb::ndarray<T, nb::c_contig, nb::device::cpu>& out, double rate, uint64_t seed,
+          size_t threads) {
+    if (!(rate > 0 && rate <= 1))
+        throw std::invalid_argument("rate must be above 0 and at most 1, found " +
+                                    std::to_string(rate));
+    struct Job {
+        T* to;
+        size_t n;
+        double rate;
+        uint64_t seed;
+    } job{aligned(out.data(), "out"), out.size(), rate, seed};
+    const nb::gil_scoped_release released;
+    run_team(
+        std::clamp<size_t>(threads, 1, 1024),
+        [](const Team& team, void* data) {
+            const Job& mine = *static_cast<const Job*>(data);
+            if constexpr (sizeof(T) == 4)
+                kernels().draw_float32(mine.to, mine.n, mine.rate, mine.seed, team);
+            else
+                kernels().draw_float64(mine.to, mine.n, mine.rate, mine.seed, team);
         },
         &job);
 }
@@ -213,6 +240,10 @@ void valid_rows(size_t steps, const Flat<const int64_t>& lengths, const Flat<int
 void bind_recurrence(nb::module_& module) {
     module.def("valid_rows", &valid_rows, nb::arg("steps"), nb::arg("lengths").noconvert(),
                nb::arg("out").noconvert());
+    module.def("draw", &draw<float>, nb::arg("out").noconvert(), nb::arg("rate"), nb::arg("seed"),
+               nb::arg("threads"));
+    module.def("draw", &draw<double>, nb::arg("out").noconvert(), nb::arg("rate"), nb::arg("seed"),
+               nb::arg("threads"));
     module.def("forward32", &forward<float>);
     module.def("forward64", &forward<double>);
     module.def("backward32", &backward<float>);

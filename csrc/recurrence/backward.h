@@ -8,10 +8,10 @@
 #include "cells/elman.h"
 #include "cells/gru.h"
 #include "cells/lstm.h"
-#include "recurrence/norm.h"
 #include "recurrence/pack.h"
 #include "recurrence/product.h"
 #include "recurrence/totals.h"
+#include "simd/norm.h"
 
 namespace elman::ELMAN_ISA {
 
@@ -59,7 +59,7 @@ class Backward {
             const size_t t = s.time(i), count = share.rows(s.active[t]);
             for (size_t r = 0; lstm && s.gain_c && r < count; ++r) through_norm_c(t, r);
             for (size_t p = share.panel; p < share.panel_end; ++p) through_gates(t, count, p);
-            for (size_t r = 0; s.gain_hh && r < count; ++r) through_norm_u(t, r);
+            for (size_t r = 0; s.gain_hh && r < count; ++r) through_norms(t, r);
             const size_t round = share.arrive(team);
             if (i + 1 < s.running) through_input(s.time(i + 1));  // as all threads have left it
             share.leave(team, round);
@@ -162,8 +162,8 @@ class Backward {
                 store<T>(d.a + at + g * s.units, a[g], n);
                 if (d.u != d.a) store<T>(d.u + at + g * s.units, u[g], n);
                 if constexpr (tiled<T>) {
-                    if (d.narrow_a) narrow(a[g], n, d.narrow_a + at + g * s.units);
-                    if (d.narrow_u) narrow(u[g], n, d.narrow_u + at + g * s.units);
+                    if (d.narrow_a && !s.gain_hh) narrow(a[g], n, d.narrow_a + at + g * s.units);
+                    if (d.narrow_u && !s.gain_hh) narrow(u[g], n, d.narrow_u + at + g * s.units);
                 }
             }
         }
@@ -208,9 +208,11 @@ class Backward {
         d_seen.resize(s.batch * seen_stride());
         T* const out = seen.data() + b * seen_stride();
         T* const gradient = d_seen.data() + b * seen_stride();
+        const T* const normals = s.normal_c + row * s.units;
+        ThroughNorm<T> through;
         for (size_t p = 0; p < share.panel_end; ++p) {
             const size_t col = p * L, n = s.units - col;
-            const Vec<T> normal = load<T>(s.normal_c + row * s.units + col, n);
+            const Vec<T> normal = load<T>(normals + col, n);
             const Vec<T> gain = load<T>(s.gain_c + col, n);
             Vec<T> v = normal * gain;
             if (s.bias_c) v += load<T>(s.bias_c + col, n);
@@ -218,31 +220,50 @@ class Backward {
             const Vec<T> o = load<T>(s.gates + (row * G + G - 1) * s.units + col, n);
             const Vec<T> d_v = incoming_h(t, b, col).h * o * (1 - v * v);
             totals.add_norm_c(p, d_v * normal, d_v);
+            through.add(d_v * gain, normal);
             store<T>(out + col, v);
-            store<T>(part.get() + col, normal);
             store<T>(gradient + col, d_v * gain);
         }
-        normalise_backward<T, 1>(gradient, part.get(), s.scale_c[row], s.units);
+        through.finish(s.units, s.scale_c[row]);
+        for (size_t col = 0; col < seen_stride(); col += L)
+            store<T>(gradient + col,
+                     through.of(load<T>(gradient + col), load<T>(normals + col, s.units - col)));
     }
 
-    void through_norm_u(size_t t, size_t i) {
+    // From dL/da_t and dL/du_t normalised to those of the products.
+    void through_norms(size_t t, size_t i) {
         const size_t row = s.row(t, share.row_at(i));
-        T* const to = d.u + row * G * s.units;
-        const T* const normal = s.normal + row * G * s.units;
-        row_buffer.resize(share.panel_end * G * L);
+        through_norm(row, s.normal_a, s.gain_ih, s.scale_a, d.a, d.narrow_a,
+                     [&](size_t p, size_t g, Vec<T> v) { totals.add_gain_a(p, g, v); });
+        through_norm(row, s.normal_u, s.gain_hh, s.scale_u, d.u, d.narrow_u,
+                     [&](size_t p, size_t g, Vec<T> v) { totals.add_gain_u(p, g, v); });
+    }
+
+    template <class Add>
+    void through_norm(size_t row, const T* normal, const T* gain, const T* scale, T* gradients,
+                      uint16_t* narrowed_to, Add add) {
+        const size_t width = G * s.units, from = row * width;
+        ThroughNorm<T> through;
         for (size_t p = 0; p < share.panel_end; ++p)
             for (size_t g = 0; g < G; ++g) {
-                const size_t col = g * s.units + p * L, n = s.units - p * L, at = (p * G + g) * L;
-                const Vec<T> gradient = load<T>(to + col, n), v = load<T>(normal + col, n);
-                totals.add_gain(p, g, gradient * v);
-                store<T>(row_buffer.data() + at, gradient * load<T>(s.gain_hh + col, n));
-                store<T>(part.get() + at, v);
+                const size_t col = g * s.units + p * L, n = s.units - p * L;
+                const Vec<T> gradient = load<T>(gradients + from + col, n);
+                const Vec<T> v = load<T>(normal + from + col, n);
+                const Vec<T> inside = gradient * load<T>(gain + col, n);
+                add(p, g, gradient * v);
+                through.add(inside, v);
+                store<T>(part.get() + (p * G + g) * L, inside);
             }
-        normalise_backward<T, G>(row_buffer.data(), part.get(), s.scale[row], s.units);
+        through.finish(width, scale[row]);
         for (size_t p = 0; p < share.panel_end; ++p)
-            for (size_t g = 0; g < G; ++g)
-                store<T>(to + g * s.units + p * L, load<T>(row_buffer.data() + (p * G + g) * L),
-                         s.units - p * L);
+            for (size_t g = 0; g < G; ++g) {
+                const size_t to = from + g * s.units + p * L, n = s.units - p * L;
+                const Vec<T> inside = load<T>(part.get() + (p * G + g) * L);
+                const Vec<T> v = through.of(inside, load<T>(normal + to, n));
+                store<T>(gradients + to, v, n);
+                if constexpr (tiled<T>)
+                    if (narrowed_to) narrow(v, n, narrowed_to + to);
+            }
     }
 
     // Calls done(panel, i, product) for all of a timestep's rows of gradients `from`, (N, G*H).
@@ -321,7 +342,7 @@ class Backward {
     const Scratch<T> product, part;
     Totals<T> totals;
     std::vector<const T*> rows;
-    std::vector<T> seen, d_seen, row_buffer;
+    std::vector<T> seen, d_seen;
 };
 
 }  // namespace elman::ELMAN_ISA

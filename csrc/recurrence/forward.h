@@ -9,9 +9,9 @@
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "recurrence/biases.h"
-#include "recurrence/norm.h"
 #include "recurrence/pack.h"
 #include "recurrence/product.h"
+#include "simd/norm.h"
 
 namespace elman::ELMAN_ISA {
 
@@ -29,6 +29,7 @@ class Forward {
           packed_x(s.x ? Packed<T>::rows(share.mine(s), s.weight_ih, s.inputs, G) : Packed<T>()),
           start(biases(s, share)),
           stride(share.panels() * G * L),
+          ahead(s.x && !s.gain_ih),
           capacity(std::max(share.rows(s.batch), s.x ? piece : 1)),
           u(scratch<T>(capacity * stride)),
           apart(scratch<T>(gru ? capacity * share.panels() * L : 0)),
@@ -49,17 +50,17 @@ class Forward {
             if (s.bfloat16) Narrowed<T>::prepare();
         prepare(s.time(0));
         const size_t round = share.arrive(team);
-        multiply_input(0);
+        take_input(0);
         share.leave(team, round);
         for (size_t i = 0; i < s.running; ++i) {
             const size_t t = s.time(i);
             compute(t);
             advance(t);
-            base += s.x ? share.rows(s.active[t]) : 0;
+            base += ahead ? share.rows(s.active[t]) : 0;
             if (i + 1 < s.running) prepare(s.time(i + 1));
             // The next input part needs no one else's states.
             const size_t round = share.arrive(team);
-            multiply_input(i + 1);
+            take_input(i + 1);
             share.leave(team, round);
         }
         for (size_t i = 0; i < share.rows(s.batch); ++i) put_last(share.row_at(i));
@@ -122,7 +123,9 @@ class Forward {
         const auto ready = [&](size_t panel, size_t i) { begin(t, i, panel); };
         multiply(packed, count, product_at(0, share.panel), t % 2, ready, done);
         for (size_t i = 0; !at_once && i < count; ++i) {
-            if (s.gain_hh) normalise_u(t, i);
+            if (s.gain_hh)
+                normalise_gates(product_at(i, 0), s.row(t, share.row_at(i)), s.gain_hh, s.bias_hh,
+                                s.normal_u, s.scale_u);
             for (size_t p = share.panel; p < share.panel_end; ++p) activate(t, i, p);
             if (lstm && s.gain_hh) normalise_c(t, i);
             for (size_t p = share.panel; p < share.panel_end; ++p) put_out(t, i, p);
@@ -161,18 +164,21 @@ class Forward {
 
     // The input part of as many timesteps as fit, from the i-th on, where the last ones are used
     // up.
-    void multiply_input(size_t i) {
-        if (!s.x || i != piece_end || i == s.running) return;
+    void take_input(size_t i) {
+        if (i != piece_end || i == s.running || !(s.x || s.gain_ih)) return;
         size_t count = 0;
         for (; piece_end < s.running; ++piece_end) {
             const size_t t = s.time(piece_end), more = share.rows(s.active[t]);
             if (count + more > capacity) break;
-            for (size_t r = 0; r < more; ++r)
-                rows[count++] = s.x + s.place(t, share.row_at(r)) * s.inputs;
+            for (size_t r = 0; r < more; ++r, ++count)
+                if (s.x) rows[count] = s.x + s.place(t, share.row_at(r)) * s.inputs;
         }
         base = 0;
         const auto ready = [&](size_t panel, size_t r) { set_biases(panel, r); };
-        multiply(packed_x, count, u.get(), i % 2, ready, [](size_t, size_t) {});
+        if (s.x) multiply(packed_x, count, u.get(), i % 2, ready, [](size_t, size_t) {});
+        for (count = 0; s.gain_ih && i < piece_end; ++i)
+            for (size_t r = 0; r < share.rows(s.active[s.time(i)]); ++r, ++count)
+                normalise_a(s.row(s.time(i), share.row_at(r)), u.get() + count * stride);
     }
 
     void finish(size_t t, size_t i, size_t panel) {
@@ -203,7 +209,7 @@ class Forward {
         const size_t row = s.row(t, share.row_at(i)), col = panel * L;
         T* const to = product_at(i, panel);
         const T* const from = start.get() + (panel - share.panel) * G * L;
-        for (size_t g = 0; !s.x && g < G; ++g) {
+        for (size_t g = 0; !ahead && g < G; ++g) {
             Vec<T> v = load<T>(from + g * L);
             if (joined(s, g)) v += load<T>(s.gates + (row * G + g) * s.units + col, s.units - col);
             store<T>(to + g * L, v);
@@ -211,7 +217,7 @@ class Forward {
         if constexpr (gru) {
             const T* const gate = s.gates + (row * G + 2) * s.units + col;
             const Vec<T> a =
-                s.x ? load<T>(to + 2 * L) : load<T>(gate, s.units - col) + input_bias(s, panel);
+                ahead ? load<T>(to + 2 * L) : load<T>(gate, s.units - col) + input_bias(s, panel);
             store<T>(apart_at(i, panel), a);
             store<T>(to + 2 * L, load<T>(from + 2 * L));
         }
@@ -285,19 +291,38 @@ class Forward {
         store<T>(at, k * load<T>(old + col, n) + (1 - k) * load<T>(at, n), n);
     }
 
-    void normalise_u(size_t t, size_t i) {
-        const size_t row = s.row(t, share.row_at(i));
-        T* const product = product_at(i, 0);
-        s.scale[row] = normalise<T, G>(product, s.units);
+    // use(column, lanes, where in a row of products) for every vector of a row of all gates.
+    template <class Use>
+    void each_gate(Use use) const {
         for (size_t p = 0; p < share.panel_end; ++p)
-            for (size_t g = 0; g < G; ++g) {
-                const size_t col = g * s.units + p * L, n = s.units - p * L;
-                T* const at = product + (p * G + g) * L;
-                const Vec<T> v = load<T>(at);
-                store<T>(s.normal + row * G * s.units + col, v, n);
-                const Vec<T> shift = s.bias_hh ? load<T>(s.bias_hh + col, n) : Vec<T>{};
-                store<T>(at, v * load<T>(s.gain_hh + col, n) + shift);
-            }
+            for (size_t g = 0; g < G; ++g)
+                use(g * s.units + p * L, s.units - p * L, (p * G + g) * L);
+    }
+
+    // A normalised input part goes to the gates, where the activation finds it.
+    void normalise_a(size_t row, T* product) {
+        T* const gates = s.gates + row * G * s.units;
+        if (!s.x)
+            each_gate([&](size_t col, size_t n, size_t at) {
+                store<T>(product + at, load<T>(gates + col, n));
+            });
+        normalise_gates(product, row, s.gain_ih, s.bias_ih, s.normal_a, s.scale_a);
+        each_gate([&](size_t col, size_t n, size_t at) {
+            store<T>(gates + col, load<T>(product + at), n);
+        });
+    }
+
+    // Ba et al. (2016), equation 20, of a row of products.
+    void normalise_gates(T* product, size_t row, const T* gain, const T* bias, T* normal,
+                         T* scale) const {
+        const T found = centre<T, G>(product, s.units);
+        if (s.saving) scale[row] = found;
+        each_gate([&](size_t col, size_t n, size_t at) {
+            const Vec<T> v = load<T>(product + at) * found;
+            if (s.saving) store<T>(normal + row * G * s.units + col, v, n);
+            const Vec<T> shift = bias ? load<T>(bias + col, n) : Vec<T>{};
+            store<T>(product + at, v * load<T>(gain + col, n) + shift);
+        });
     }
 
     void normalise_c(size_t t, size_t i) {
@@ -305,9 +330,11 @@ class Forward {
         T* const c = normal.get();
         for (size_t p = 0; p < share.panel_end; ++p)
             store<T>(c + p * L, load<T>(s.c + s.place(t, b) * s.units + p * L, s.units - p * L));
-        s.scale_c[row] = normalise<T, 1>(c, s.units);
+        const T found = centre<T, 1>(c, s.units);
+        if (s.saving) s.scale_c[row] = found;
         for (size_t p = 0; p < share.panel_end; ++p)
-            store<T>(s.normal_c + row * s.units + p * L, load<T>(c + p * L), s.units - p * L);
+            store<T>(s.normal_c + row * s.units + p * L, load<T>(c + p * L) * found,
+                     s.units - p * L);
     }
 
     void put_last(size_t b) {
@@ -331,12 +358,14 @@ class Forward {
     Packed<T> packed, packed_x;
     Narrowed<T> narrowed;
     const Scratch<T> start;
-    const size_t stride, capacity;  // of the rows of u, and how many there are
-    const Scratch<T> u;             // the products, [row][panel][gate][lane]
-    const Scratch<T> apart;         // the input part of the GRU's n, [row][panel][lane]
-    const Scratch<T> normal;        // c of one row, where it is normalised
-    size_t piece_end = 0;           // up to which timestep the input part is computed
-    size_t base = 0;                // where this timestep's rows are among those of u
+    const size_t stride;      // of the rows of u
+    const bool ahead;         // the input part waits in u for the recurrent product to be added
+    const size_t capacity;    // rows of u
+    const Scratch<T> u;       // the products, [row][panel][gate][lane]
+    const Scratch<T> apart;   // the input part of the GRU's n, [row][panel][lane]
+    const Scratch<T> normal;  // c of one row, where it is normalised
+    size_t piece_end = 0;     // up to which timestep the input part is computed
+    size_t base = 0;          // where this timestep's rows are among those of u
     std::vector<const T*> past, past_c, entering, rows;
 };
 

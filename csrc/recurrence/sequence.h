@@ -34,12 +34,12 @@ struct Sequence {
     const T* weight_hh;          // (G*H, k*H)
     const T *bias_ih, *bias_hh;  // (G*H)
     const T* peephole;           // (3*H): i f o
-    const T *gain_hh, *gain_c, *bias_c;  // layer normalisation: (G*H), (H), (H)
-    const T *first_h, *first_c;          // (k, B, H), (B, H): where the sequences start
-    const uint8_t* resets;               // (T, B): the initial state enters instead of the last
-    const T *initial_h, *initial_c;      // (k, B, H), (B, H); only with resets
-    const T* mask;                       // (B, k*H): multiplies what enters W_hh
-    const T *keep_h, *keep_c;            // zoneout: (T, B, H), or (H) with keep_stride 0
+    const T *gain_ih, *gain_hh, *gain_c, *bias_c;  // layer normalisation: (G*H) twice, (H) twice
+    const T *first_h, *first_c;                    // (k, B, H), (B, H): where the sequences start
+    const uint8_t* resets;           // (T, B): the initial state enters instead of the last
+    const T *initial_h, *initial_c;  // (k, B, H), (B, H); only with resets
+    const T* mask;                   // (B, k*H): multiplies what enters W_hh
+    const T *keep_h, *keep_c;        // zoneout: (T, B, H), or (H) with keep_stride 0
     size_t keep_stride = 0;
 
     // Written by the forward pass and read by the backward pass.
@@ -49,7 +49,8 @@ struct Sequence {
                             // where there is neither: without `saving`, or where h is the gate
     T* entering;            // (N, k*H): what enters W_hh, where it is not simply the row before
     T* inner;               // (N, H): u_n of the GRU
-    T *normal, *scale;      // (N, G*H), (N): the recurrent part normalised, and 1 / its deviation
+    T *normal_a, *scale_a;  // (N, G*H), (N): the input part normalised, and 1 / its deviation
+    T *normal_u, *scale_u;  // the same of the recurrent part
     T *normal_c, *scale_c;  // (N, H), (N): the same of c
 
     size_t time(size_t i) const { return reverse ? running - 1 - i : i; }  // the i-th in order
@@ -67,7 +68,7 @@ struct Gradients {
     uint16_t *narrow_a, *narrow_u;  // the same in bfloat16, only where there are tiles
     T *first_h, *first_c;           // (k, B, H), (B, H)
     T *initial_h, *initial_c;       // (k, B, H), (B, H); with resets
-    T *bias_a, *bias_u, *gain_hh, *peephole, *gain_c, *bias_c;  // as the parameters
+    T *bias_a, *bias_u, *gain_a, *gain_u, *peephole, *gain_c, *bias_c;  // as the parameters
 };
 
 }  // namespace elman

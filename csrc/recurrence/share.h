@@ -14,10 +14,12 @@ namespace elman::ELMAN_ISA {
 template <class T>
 struct Share {
     static constexpr size_t L = lanes<T>;
-    size_t row = 0, row_step = 1;  // rows row, row + row_step ..
-    size_t panel = 0, panel_end;   // vectors of hidden units
+    size_t panel = 0, panel_end;  // vectors of hidden units
     size_t index, threads;
     bool by_rows;
+    // Rows go in groups of 2^together to the threads in turn: what a core fetches ahead is its own.
+    // Where some are shorter than others single rows are fairer.
+    size_t together;
 
     Share(const Sequence<T>& s, const Team& team)
         : panel_end((s.units + L - 1) / L), index(team.index), threads(team.count) {
@@ -27,18 +29,25 @@ struct Share {
         const size_t weights = gates_of(s.cell) * s.units * (s.order * s.units + s.inputs);
         const bool small = weights * sizeof(T) <= cache && s.batch >= enough * team.count;
         by_rows = team.count > 1 && (s.gain_hh || panel_end < team.count || small);
-        if (by_rows) {
-            row = team.index;
-            row_step = team.count;
-        } else {
-            panel = panel_end * team.index / team.count;
-            panel_end = panel_end * (team.index + 1) / team.count;
-        }
+        together = s.active[s.running - 1] < s.batch ? 0 : 3;
+        while (together && s.batch < team.count << together) --together;
+        if (by_rows) return;
+        panel = panel_end * team.index / team.count;
+        panel_end = panel_end * (team.index + 1) / team.count;
     }
 
     // How many of the first n rows are this thread's.
-    size_t rows(size_t n) const { return n <= row ? 0 : (n - row - 1) / row_step + 1; }
-    size_t row_at(size_t i) const { return row + i * row_step; }
+    size_t rows(size_t n) const {
+        if (!by_rows) return n;
+        const size_t group = size_t(1) << together, before = index << together;
+        const size_t over = n % (threads << together), last = over > before ? over - before : 0;
+        return (n / (threads << together) << together) + (last < group ? last : group);
+    }
+    size_t row_at(size_t i) const {
+        if (!by_rows) return i;
+        const size_t group = i >> together;
+        return i + ((group * (threads - 1) + index) << together);
+    }
     size_t panels() const { return panel_end - panel; }
     Panels mine(const Sequence<T>& s) const { return {panel, panel_end, s.units}; }
     // This thread's part of other columns, as the units are split.

@@ -34,6 +34,10 @@ struct Kernels {
     void (*backward_float32)(const Sequence<float>&, const Gradients<float>&, const Team&);
     void (*backward_float64)(const Sequence<double>&, const Gradients<double>&, const Team&);
 
+    // to[n]: 1 with probability `rate`, else 0; as one thread of a team.
+    void (*draw_float32)(float* to, size_t n, double rate, uint64_t seed, const Team&);
+    void (*draw_float64)(double* to, size_t n, double rate, uint64_t seed, const Team&);
+
     // in[n] -> out[n], for the tests of the error bounds.
     void (*apply_float32)(Function, const float* in, float* out, size_t n);
     void (*apply_float64)(Function, const double* in, double* out, size_t n);

@@ -5,6 +5,10 @@
 // and NaN stays NaN. The bound is tested over all exponents (tests/core/test_activations.py).
 #pragma once
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #include "simd/vector.h"
 
 namespace elman::ELMAN_ISA {
@@ -29,17 +33,16 @@ struct Reduction<double> {
 
 template <class T>
 struct Reduced {
-    Vec<Int<T>> n;
+    Vec<T> n;  // a whole number
     Vec<T> p;  // exp(r) - 1, to full relative precision
 };
 
 template <class T>
 ELMAN_INLINE Reduced<T> reduce(Vec<T> v) {
     using R = Reduction<T>;
-    // Adding 1.5 * 2^mantissa rounds to a whole number and leaves it in the low bits.
-    const Vec<T> shifted = v * T(1.4426950408889634074) + R::magic;
-    const Vec<T> whole = shifted - R::magic;
-    const Vec<T> r = (v - whole * R::high) - whole * R::low;
+    // Adding 1.5 * 2^mantissa rounds to a whole number.
+    const Vec<T> n = v * T(1.4426950408889634074) + R::magic - R::magic;
+    const Vec<T> r = (v - n * R::high) - n * R::low;
     T factorial = 1;
     for (int k = 2; k <= R::terms; ++k) factorial *= T(k);
     Vec<T> q = broadcast<T>(1 / factorial);
@@ -48,7 +51,6 @@ ELMAN_INLINE Reduced<T> reduce(Vec<T> v) {
         factorial /= T(k);
         q = q * r + 1 / factorial;
     }
-    const Vec<Int<T>> n = (Vec<Int<T>>)shifted - (Vec<Int<T>>)broadcast<T>(R::magic);
     return {n, r * r * q + r};
 }
 
@@ -57,15 +59,28 @@ ELMAN_INLINE Vec<T> power_of_two(Vec<Int<T>> n) {
     return (Vec<T>)((n + Reduction<T>::bias) << Reduction<T>::mantissa);
 }
 
+// v * 2^n, for whole n.
+template <class T>
+ELMAN_INLINE Vec<T> scaled(Vec<T> v, Vec<T> n) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == sizeof(float))
+        return (Vec<T>)_mm512_maskz_scalef_ps(0xFFFF, (__m512)v, (__m512)n);
+    else
+        return (Vec<T>)_mm512_maskz_scalef_pd(0xFF, (__m512d)v, (__m512d)n);
+#else
+    // In two steps, since 2^n alone leaves the range before the result does.
+    const Vec<Int<T>> all = __builtin_convertvector(n, Vec<Int<T>>), half = all >> 1;
+    return v * power_of_two<T>(half) * power_of_two<T>(all - half);
+#endif
+}
+
 template <class T>
 ELMAN_INLINE Vec<T> exp(Vec<T> v) {
     using R = Reduction<T>;
     v = v < R::lowest ? broadcast<T>(R::lowest) : v;  // a comparison with NaN leaves it
     v = v > R::highest ? broadcast<T>(R::highest) : v;
     const Reduced<T> e = reduce<T>(v);
-    // In two steps, since 2^n alone leaves the range before the result does.
-    const Vec<Int<T>> half = e.n >> 1;
-    return (e.p + T(1)) * power_of_two<T>(half) * power_of_two<T>(e.n - half);
+    return scaled<T>(e.p + T(1), e.n);
 }
 
 template <class T>
@@ -80,7 +95,7 @@ ELMAN_INLINE Vec<T> tanh(Vec<T> v) {
     Vec<T> w = T(-2) * magnitude<T>(v);
     w = w < R::flat ? broadcast<T>(R::flat) : w;
     const Reduced<T> e = reduce<T>(w);
-    const Vec<T> scale = power_of_two<T>(e.n);
+    const Vec<T> scale = scaled<T>(broadcast<T>(1), e.n);
     const Vec<T> t = scale * e.p + (scale - T(1));
     const Vec<T> size = magnitude<T>(t / (T(2) + t));
     const Vec<Int<T>> sign = (Vec<Int<T>>)v ^ (Vec<Int<T>>)magnitude<T>(v);

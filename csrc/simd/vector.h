@@ -67,13 +67,6 @@ ELMAN_INLINE Vec<T> broadcast(T value) {
 }
 
 template <class T>
-ELMAN_INLINE T sum(Vec<T> v) {
-    T total = 0;
-    for (size_t i = 0; i < lanes<T>; ++i) total += v[i];
-    return total;
-}
-
-template <class T>
 ELMAN_INLINE Vec<T> magnitude(Vec<T> v) {
     const Int<T> sign = Int<T>(1) << (8 * sizeof(T) - 1);
     return (Vec<T>)((Vec<Int<T>>)v & ~broadcast<Int<T>>(sign));
@@ -87,6 +80,28 @@ ELMAN_INLINE Vec<T> choose(Vec<T> a, Vec<T> b) {
 #else  // GCC before 12
     return __builtin_shuffle(a, b, (Vec<Int<T>>){lane...});
 #endif
+}
+
+// v with its halves added up, and again, until all lanes are one.
+template <class T, size_t half = lanes<T> / 2, size_t... lane>
+ELMAN_INLINE T sum(Vec<T> v, std::index_sequence<lane...> all) {
+    v += choose<T, (lane ^ half)...>(v, v);
+    if constexpr (half > 1)
+        return sum<T, half / 2>(v, all);
+    else
+        return v[0];
+}
+
+template <class T>
+ELMAN_INLINE T sum(Vec<T> v) {
+    return sum<T>(v, std::make_index_sequence<lanes<T>>());
+}
+
+// v with zeros behind its first n lanes.
+template <class T>
+ELMAN_INLINE Vec<T> first(Vec<T> v, size_t n) {
+    for (size_t i = n; i < lanes<T>; ++i) v[i] = 0;
+    return v;
 }
 
 // Rows become columns: at every step two blocks of lanes change places.

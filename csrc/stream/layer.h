@@ -78,7 +78,7 @@ struct Layer {
     Array<T> scale_ih, scale_hh;  // int8: what one step of a row is worth
     Array<T> bias_ih, bias_hh;
     Array<T> gain_ih, gain_hh;          // layer normalisation, [panel][gate][lane]
-    Array<T> gain_c, bias_c, real;      // [panel][lane]; `real` is 0 in the filled-up units, else 1
+    Array<T> gain_c, bias_c;            // [panel][lane]
     Array<T> peephole;                  // [panel][i f o][lane]
     Array<T> initial_h, initial_c;      // [order][padded(outputs)], [padded(units)]
     std::unique_ptr<Layer> projection;  // a dense layer from what the LSTM gives to h

@@ -153,8 +153,6 @@ Layer<T> pack(Cell cell, Format format, Sizes sizes, const Parameters<T>& from,
         layer.gain_hh = packer.units(from.norm_hh, layer.gates);
         layer.gain_c = packer.units(from.norm_c, 1);
         layer.bias_c = packer.units(from.norm_c_bias, 1);
-        layer.real = Array<T>(layer.gain_c.size());
-        std::fill_n(layer.real.data(), layer.units, T(1));
     }
     if (from.peephole) layer.peephole = packer.units(from.peephole, 3);
     const size_t row = padded(layer.outputs);

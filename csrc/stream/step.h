@@ -7,6 +7,7 @@
 #include "cells/elman.h"
 #include "cells/gru.h"
 #include "cells/lstm.h"
+#include "simd/norm.h"
 #include "stream/product.h"
 #ifdef ELMAN_TILES
 #include "stream/tiled.h"
@@ -184,23 +185,11 @@ struct Step {
         }
     }
 
-    // Ba et al. (2016), equation 20, over the real units of v[panel][width][lane], in place.
-    void normalise(T* v, size_t width, const T* gain, const T* shift) const {
-        const size_t parts = vectors * width;
-        const T count = static_cast<T>(layer.units * width);
-        Vec<T> total{};
-        for (size_t i = 0; i < parts; ++i) total += load<T>(v + i * L);
-        const T mean = sum<T>(total) / count;  // the filled-up units are 0
-        Vec<T> squares{};
-        for (size_t i = 0; i < parts; ++i) {
-            const Vec<T> centred =
-                (load<T>(v + i * L) - mean) * load<T>(layer.real.data() + i / width * L);
-            squares += centred * centred;
-            store<T>(v + i * L, centred);
-        }
-        const T inverse = 1 / __builtin_sqrt(sum<T>(squares) / count + T(1e-5));
-        for (size_t i = 0; i < parts * L; i += L)
-            store<T>(v + i, load<T>(v + i) * inverse * load<T>(gain + i) + load<T>(shift + i));
+    template <int width>
+    void normalise(T* v, const T* gain, const T* shift) const {
+        const T scale = centre<T, width>(v, layer.units);
+        for (size_t i = 0; i < vectors * width * L; i += L)
+            store<T>(v + i, load<T>(v + i) * scale * load<T>(gain + i) + load<T>(shift + i));
     }
 
     // The gates of one panel of one row; its new state, or of the LSTM all that comes before
@@ -231,14 +220,14 @@ struct Step {
     // From a and u of one row to its new state.
     void finish(size_t b) const {
         if (norm) {
-            normalise(frame.a + b * frame.part_stride, C::gates, layer.gain_ih.data(),
-                      layer.bias_ih.data());
-            normalise(frame.u + b * frame.part_stride, C::gates, layer.gain_hh.data(),
-                      layer.bias_hh.data());
+            normalise<C::gates>(frame.a + b * frame.part_stride, layer.gain_ih.data(),
+                                layer.bias_ih.data());
+            normalise<C::gates>(frame.u + b * frame.part_stride, layer.gain_hh.data(),
+                                layer.bias_hh.data());
         }
         for (size_t panel = 0; panel < layer.panels; ++panel) activate(b, panel);
         if (C::gates == 4 && norm)
-            normalise(place(0, b).seen, 1, layer.gain_c.data(), layer.bias_c.data());
+            normalise<1>(place(0, b).seen, layer.gain_c.data(), layer.bias_c.data());
         for (size_t panel = 0; panel < layer.panels; ++panel) output(b, panel);
     }
 

@@ -1,4 +1,5 @@
 // Fills in the table of one instruction set; included once by each file of simd/.
+#include "recurrence/draw.h"
 #include "recurrence/run.h"
 #include "simd/isa.h"
 #include "stream/softmax.h"
@@ -36,7 +37,8 @@ const Kernels table = {
     ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES,  Int8::group,    tiled<float>,
     step<Plain<float>>,    step_bfloat16,       step<Int8>,     step<Plain<double>>,
     log_softmax<float>,    log_softmax<double>, forward<float>, forward<double>,
-    backward<float>,       backward<double>,    apply<float>,   apply<double>,
+    backward<float>,       backward<double>,    draw<float>,    draw<double>,
+    apply<float>,          apply<double>,
 };
 
 }  // namespace elman::ELMAN_ISA

@@ -3,7 +3,7 @@
 :mod:`elman.nn.traced` makes operators of them. The core gets arrays by pointer and is linked to no
 version of PyTorch. What runs in order is the core's, and so is ``W_ih x``, which it computes piece
 by piece; the sums over all timesteps that are the gradients of the weights are PyTorch's matrix
-products. So is the input part where it is normalised, rounded to bfloat16 or very wide.
+products. So is the input part where it is rounded to bfloat16 or very wide.
 
 Tensors come as a list with their names in one string. In are ``x`` (T, B, D), the parameters of
 ``LayerSpec.parameter_shapes`` without the initial states, and, k being the order, ``first_h``
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from elman.core import native, threads
-from elman.spec import CELLS, LAYER_NORM_EPS
+from elman.spec import CELLS
 
 Named = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
@@ -34,7 +34,7 @@ STATES = ("h", "c", "last_h", "last_c")
 # The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")
 _WIDEST = 2048  # inputs: the core reads all weights of a few units at once, from its cache
-_SUMMED = ("bias_ih", "bias_hh", "norm_hh", "peephole", "norm_c", "norm_c_bias")
+_SUMMED = ("bias_ih", "bias_hh", "norm_ih", "norm_hh", "peephole", "norm_c", "norm_c_bias")
 
 
 def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
@@ -42,8 +42,8 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
 
     ``h``, ``c`` (T, B, H) after every timestep, 0 in the padding; ``last_h`` (k, B, H), ``last_c``
     (B, H). Saved are ``gates`` (T*B, G*H), all activated, where h is not the only one; by option
-    what :mod:`csrc` calls ``entering``, ``inner``, ``normal``, ``normal_c`` and their scales, and
-    the input part before its normalisation. With lengths only the first rows are used.
+    what :mod:`csrc` calls ``entering``, ``inner``, ``normal_a``, ``normal_u``, ``normal_c`` and their
+    scales. With lengths only the first rows are used.
 
     Memory kept for the backward pass, in numbers a timestep, sequence and unit, ``h`` (which the
     caller has anyway) and ``c`` among them: Elman 1, GRU 5, LSTM 6; k more with ``mask``, with
@@ -58,16 +58,16 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     if lstm:
         shapes |= {"c": (steps, batch, units), "last_c": (batch, units)}
     in_core, training = _in_core(flags, given), "training" in flags
-    if not in_core or (training and (cell != "elman" or "keep_h" in given)):
+    if norm or not in_core or (training and (cell != "elman" or "keep_h" in given)):
         shapes["gates"] = (rows, width)
     chosen = training and ("resets" in given or "lengths" in given)
     if order > 1 or "mask" in given or chosen:
         shapes["entering"] = (rows, past)
     if cell == "gru" and training:
         shapes["inner"] = (rows, units)
-    if norm:
-        shapes |= {"normal": (rows, width), "scale": (rows,)}
-        shapes |= {"part": (rows, width), "part_mean": (rows, 1), "part_scale": (rows, 1)}
+    if norm and training:
+        shapes |= {"normal_a": (rows, width), "scale_a": (rows,)}
+        shapes |= {"normal_u": (rows, width), "scale_u": (rows,)}
     if norm and lstm:
         shapes |= {"normal_c": (rows, units), "scale_c": (rows,)}
     return shapes
@@ -88,12 +88,7 @@ def forward(cell: str, order: int, flags: str, given: Named) -> Named:
     rows = _valid_rows(given)
     here = _only(out, rows)
     if not _in_core(flags, given):
-        part = here["part"] if "part" in here else here["gates"]
-        _product(_rows_of(x, rows), given["weight_ih"].t(), flags, out=part)
-    if "part" in here:
-        normal = (part.shape[1:], given["norm_ih"], given.get("bias_ih"), LAYER_NORM_EPS)
-        to = {"out0": here["gates"], "out1": here["part_mean"], "out2": here["part_scale"]}
-        torch.ops.aten.native_layer_norm.out(part, *normal, **to)
+        _product(_rows_of(x, rows), given["weight_ih"].t(), flags, out=here["gates"])
     run = _core().forward64 if x.dtype == torch.float64 else _core().forward32
     run(_options(cell, order, flags, given), _lent(given), _lent(here))
     return out
@@ -131,18 +126,6 @@ def layer_backward(
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
     arrays = (_lent(each) for each in (given, kept, incoming, d))
     run(_options(cell, order, flags, given), *arrays)
-    if "norm_ih" in given:
-        d["a"], d["norm_ih"], d_bias = torch.ops.aten.native_layer_norm_backward(
-            d["a"],
-            kept["part"],
-            kept["part"].shape[1:],
-            kept["part_mean"],
-            kept["part_scale"],
-            given["norm_ih"],
-            given.get("bias_ih"),
-            [True, True, "bias_ih" in given],
-        )
-        d["bias_ih"] = d_bias
     if "bfloat16" in flags:  # once for all products
         same = d["u"] is d["a"]
         d["a"] = _narrow(narrow.get("a", d["a"]))
@@ -222,6 +205,13 @@ def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     return made
 
 
+def draw(rate: float, seed: int, shape: Sequence[int], dtype: torch.dtype, threads: int) -> Tensor:
+    """Ones with probability ``rate``, from above 0 to 1, else zeros."""
+    drawn = _empty(shape, dtype)
+    _core().draw(torch._C._to_dlpack(drawn), rate, seed, threads)
+    return drawn
+
+
 def _only(found: Named, rows: Tensor | None) -> Named:
     """Of what is saved row by row the first rows, as many as are valid."""
     if rows is None:
@@ -251,8 +241,10 @@ def _rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
 
 def _in_core(flags: str, given: Named) -> bool:
     """Whether the core multiplies ``W_ih x`` itself, piece by piece where it needs it."""
-    plain = "norm_ih" not in given and ("bfloat16" not in flags or _core().has_tiles())
-    return plain and given["x"].shape[2] <= _WIDEST
+    exact = "bfloat16" not in flags or _core().has_tiles()
+    # One row of a normalised layer is one thread's; PyTorch's product is everybody's.
+    shared = "norm_ih" not in given or given["x"].shape[1] > 1
+    return exact and shared and given["x"].shape[2] <= _WIDEST
 
 
 def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str | int | bool]:

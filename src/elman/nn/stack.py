@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from elman import core
 from elman.errors import UsageError
 from elman.nn import door, functional, states
+from elman.nn.bernoulli import bernoulli
 from elman.nn.loop import Conditions
 from elman.nn.states import HandedOut, State
 from elman.spec import CELLS, LayerSpec, suffix
@@ -280,9 +281,7 @@ class RecurrentStack(nn.Module):
 
     def _keep(self, x: Tensor, rate: float, size: int) -> Tensor:
         if self.training:
-            # Twice as fast as torch.bernoulli, and in one piece of memory.
-            shape = (*x.shape[:2], size)
-            return torch.rand(shape, dtype=x.dtype, device=x.device).lt_(rate)
+            return bernoulli(rate, (*x.shape[:2], size), x)
         return x.new_full((1, 1, 1), rate).expand(x.shape[0], 1, 1)
 
     def extra_repr(self) -> str:

@@ -45,27 +45,28 @@ class OnCore {
         s.inputs = c.inputs;
         if (c.inputs) s.x = a["x"].data();
         // Of an Elman cell with x, and without zoneout, h is all that a backward pass needs.
-        if (!c.inputs || G > 1 || s.keep_h) s.gates = made("gates", N * G * H);
+        if (!c.inputs || G > 1 || s.keep_h || s.gain_hh) s.gates = made("gates", N * G * H);
         if (keep_entering || c.order > 1 || s.mask) s.entering = made("entering", N * c.order * H);
         if (G == 3) s.inner = made("inner", N * H);
-        if (s.gain_hh) s.normal = made("normal", N * G * H);
-        if (s.gain_hh) s.scale = made("scale", N);
+        if (s.gain_hh) s.normal_a = made("normal_a", N * G * H);
+        if (s.gain_hh) s.scale_a = made("scale_a", N);
+        if (s.gain_hh) s.normal_u = made("normal_u", N * G * H);
+        if (s.gain_hh) s.scale_u = made("scale_u", N);
         if (G == 4) s.c = made("c", all * H);
         if (G == 4) s.last_c = made("last_c", c.batch * H);
         if (s.gain_c) s.normal_c = made("normal_c", N * H);
         if (s.gain_c) s.scale_c = made("scale_c", N);
         each_row([&](size_t row, size_t place) {
-            for (size_t r = 0; !c.inputs && r < G * H; ++r) {
+            for (size_t r = 0; !c.inputs && r < G * H; ++r)
                 s.gates[row * G * H + r] = a["x"][place * G * H + r];
-                if (s.gain_hh && s.bias_ih) s.gates[row * G * H + r] += s.bias_ih[r];
-            }
         });
     }
 
     // As without gradients: nothing is kept that is not asked for.
     void forward_alone() {
         s.saving = false;
-        if (s.x) s.gates = s.inner = nullptr;
+        s.inner = s.normal_a = s.scale_a = s.normal_u = s.scale_u = nullptr;
+        if (s.x && !s.gain_hh) s.gates = nullptr;
         forward();
     }
 
@@ -90,7 +91,8 @@ class OnCore {
         if (s.resets && s.first_c) d.initial_c = made("d_initial_c", states);
         if (s.bias_ih) d.bias_a = made("d_bias_ih", G * H);
         if (s.bias_hh) d.bias_u = made("d_bias_hh", G * H);
-        if (s.gain_hh) d.gain_hh = made("d_norm_hh", G * H);
+        if (s.gain_hh) d.gain_a = made("d_norm_ih", G * H);
+        if (s.gain_hh) d.gain_u = made("d_norm_hh", G * H);
         if (s.peephole) d.peephole = made("d_peephole", 3 * H);
         if (s.gain_c) d.gain_c = made("d_norm_c", H);
         if (s.bias_c) d.bias_c = made("d_norm_c_bias", H);
@@ -112,10 +114,11 @@ class OnCore {
     std::map<std::string, const T**> inputs() {
         return {
             {"weight_ih", &s.weight_ih}, {"weight_hh", &s.weight_hh}, {"bias_ih", &s.bias_ih},
-            {"bias_hh", &s.bias_hh},     {"peephole", &s.peephole},   {"norm_hh", &s.gain_hh},
-            {"norm_c", &s.gain_c},       {"norm_c_bias", &s.bias_c},  {"first_h", &s.first_h},
-            {"first_c", &s.first_c},     {"initial_h", &s.initial_h}, {"initial_c", &s.initial_c},
-            {"mask", &s.mask},           {"keep_h", &s.keep_h},       {"keep_c", &s.keep_c}};
+            {"bias_hh", &s.bias_hh},     {"peephole", &s.peephole},   {"norm_ih", &s.gain_ih},
+            {"norm_hh", &s.gain_hh},     {"norm_c", &s.gain_c},       {"norm_c_bias", &s.bias_c},
+            {"first_h", &s.first_h},     {"first_c", &s.first_c},     {"initial_h", &s.initial_h},
+            {"initial_c", &s.initial_c}, {"mask", &s.mask},           {"keep_h", &s.keep_h},
+            {"keep_c", &s.keep_c}};
     }
 
     T* made(const char* name, size_t size) {

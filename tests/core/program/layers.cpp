@@ -105,6 +105,7 @@ class Check {
         if (o.bias) add("bias_ih", G * H, 0.3);
         if (o.bias) add("bias_hh", G * H, 0.3);
         if (o.peephole) add("peephole", 3 * H, 0.3);
+        if (o.norm) add("norm_ih", G * H, 0.3, 1);
         if (o.norm) add("norm_hh", G * H, 0.3, 1);
         if (o.norm && G == 4) add("norm_c", H, 0.3, 1);
         if (o.norm && G == 4) add("norm_c_bias", H, 0.3);
@@ -194,7 +195,6 @@ void check_layers(size_t threads) {
         for (const auto& size : sizes)
             for (const bool reverse : {false, true}) {
                 for (const size_t inputs : {size_t(0), 1 + size[2] / 3}) {
-                    if (inputs && option.norm) continue;  // what is normalised is the input part
                     Check check(option, size, reverse, threads, inputs);
                     check.run<double>(1e-12);
                     check.run<float>(1e-5);

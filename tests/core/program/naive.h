@@ -96,15 +96,20 @@ class Naive {
         Numbers& e = entering[place];
         for (size_t k = 0; k < width; ++k)
             e.push_back(past[k / H][k % H] * get("mask", b * width + k, 1));
-        Numbers u(G * H), new_h(H), new_c(H);
-        for (size_t r = 0; r < G * H; ++r)
+        Numbers x(G * H), u(G * H), new_h(H), new_c(H);
+        for (size_t r = 0; r < G * H; ++r) {
+            x[r] = input_part(place, r);
             for (size_t k = 0; k < width; ++k) u[r] = u[r] + get("weight_hh", r * width + k) * e[k];
-        if (find("norm_hh")) normalise(u);
-        for (size_t r = 0; r < G * H; ++r) u[r] = u[r] * get("norm_hh", r, 1) + get("bias_hh", r);
-        const auto a = [&](size_t gate, size_t unit) {
-            const size_t r = gate * H + unit;
-            return input_part(place, r) + get("bias_ih", r);
-        };
+        }
+        if (find("norm_hh")) {
+            normalise(x);
+            normalise(u);
+        }
+        for (size_t r = 0; r < G * H; ++r) {
+            x[r] = x[r] * get("norm_ih", r, 1) + get("bias_ih", r);
+            u[r] = u[r] * get("norm_hh", r, 1) + get("bias_hh", r);
+        }
+        const auto a = [&](size_t gate, size_t unit) { return x[gate * H + unit]; };
         for (size_t n = 0; n < H; ++n) {
             if (c.cell == elman::Cell::elman) {
                 const Dual sum = a(0, n) + u[n];

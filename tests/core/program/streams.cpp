@@ -143,24 +143,15 @@ struct Layered {
         return p;
     }
 
-    // W_ih x of all timesteps, normalised where the layer is.
+    // W_ih x of all timesteps.
     void add_input_part() {
-        const size_t width = c.gates() * c.units;
-        for (size_t i = 0; i < c.steps * c.batch; ++i) {
-            std::vector<double> part(width, 0);
-            double mean = 0, variance = 0;
-            for (size_t r = 0; r < width; ++r) {
+        for (size_t i = 0; i < c.steps * c.batch; ++i)
+            for (size_t r = 0; r < c.gates() * c.units; ++r) {
+                double part = 0;
                 for (size_t k = 0; k < D; ++k)
-                    part[r] += in["weight_ih"][r * D + k].value * double(x[i * D + k]);
-                mean += part[r] / double(width);
+                    part += in["weight_ih"][r * D + k].value * double(x[i * D + k]);
+                in["x"].push_back(part);
             }
-            for (const double each : part)
-                variance += (each - mean) * (each - mean) / double(width);
-            for (size_t r = 0; r < width; ++r)
-                in["x"].push_back(kind.norm ? (part[r] - mean) / std::sqrt(variance + 1e-5) *
-                                                  in["norm_ih"][r].value
-                                            : part[r]);
-        }
     }
 
     size_t D;
