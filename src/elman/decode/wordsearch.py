@@ -128,7 +128,7 @@ class WordSearch:
             self._add(each.text, each.word, mass)
         weights *= self._table.goes_on.take(shapes, 0)
         flat = weights.reshape(-1)
-        going = np.flatnonzero(flat > self._floor)
+        (going,) = (flat > self._floor).nonzero()
         self._offer(flat[going], going + first * tokens)
 
     def _add(self, text: bytes, word: str, mass: float) -> None:
@@ -151,21 +151,21 @@ class WordSearch:
             return []
         if len(self._found) >= self._n:
             self._nth = sorted(self._found.values())[-self._n]
-        bound = self._share * self._nth
-        best = self._likeliest()
-        if self._open[best].min() <= bound:  # there is room for what only adds to a word
+        bound, best = self._share * self._nth, self._likeliest()
+        masses = self._open[best].tolist()
+        if min(masses) <= bound:  # there is room for what only adds to a word
             self._give_up(bound)
             best = self._likeliest()
-        best = best[self._open[best] > self._floor]
-        steps = list(zip(self._open[best].tolist(), self._places[best].tolist(), strict=True))
+            masses = self._open[best].tolist()
         self._open[best] = 0
-        return steps
+        steps, floor = zip(masses, self._places[best].tolist(), strict=True), self._floor
+        return [step for step in steps if step[0] > floor]
 
     def _likeliest(self) -> NDArray[np.intp]:
         """Where in ``_open`` the largest are."""
         if self._open.size <= TOGETHER:
             return np.arange(self._open.size)
-        return np.argpartition(self._open, -TOGETHER)[-TOGETHER:]
+        return self._open.argpartition(-TOGETHER)[-TOGETHER:]
 
     def _give_up(self, bound: float) -> None:
         """Forget what is below ``bound``, unless it adds to a word with half of the n-th best."""
@@ -174,7 +174,7 @@ class WordSearch:
         leads = np.array([each.word in ways for each in self._read])
         kept = self._open > self._floor
         kept &= leads[self._places // len(self._table.pieces)]
-        adding = np.flatnonzero(kept)
+        (adding,) = kept.nonzero()
         texts = [self._text(place) for place in self._places[adding].tolist()]
         kept[adding] = [shape_of(text)[1] in ways for text in texts]
         kept |= self._open > bound
