@@ -59,7 +59,6 @@ def serve(
     _log()
     _open_files()
     sys.setswitchinterval(SWITCH)
-    gc.freeze()
     gc.set_threshold(GARBAGE)
     config = uvicorn.Config(
         application(service, access),
