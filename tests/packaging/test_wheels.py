@@ -109,4 +109,4 @@ def test_without_a_compiler_it_installs_and_says_so_once(tmp_path: Path) -> None
         "print(*(each.message for each in said), sep='\\n')\n"
     )
     said = run(interpreter, "-c", code, PYTHONPATH="")
-    assert said == "[core] elman was installed without a C++ compiler: this runs on NumPy, slowly\n"
+    assert said == "[core] elman was installed without a C++ compiler: it works, but slowly\n"
