@@ -88,12 +88,15 @@ def test_runtime_is_the_network(tmp_path, seed):
     xs = draw.integers(0, high, shape) if network.ids else draw.standard_normal(shape).astype("f4")
     with torch.no_grad():
         wanted = network(torch.from_numpy(xs)).numpy()
-    scale = max(1.0, np.abs(wanted).max())
+        exact = network.double()(torch.from_numpy(xs if network.ids else xs.astype("f8"))).numpy()
+    # Some networks enlarge the rounding of every timestep (of these 220, the one with seed 197): by
+    # how much is seen in elman.nn itself, beside its own result in float64.
+    bound = max(FLOAT32 * max(1.0, np.abs(wanted).max()), 8 * np.abs(wanted - exact).max())
     stream, one = model.stream(batch), model.stream()
     found = np.stack([stream.timestep(x) for x in xs])
-    assert np.abs(found - wanted).max() <= FLOAT32 * scale
+    assert np.abs(found - wanted).max() <= bound
     alone = np.stack([one.timestep(x[1]) for x in xs])
-    assert np.abs(alone - wanted[:, 1]).max() <= FLOAT32 * scale
+    assert np.abs(alone - wanted[:, 1]).max() <= bound
     # In chunks: the state goes through bytes between two timesteps, and through rows.
     cut = int(draw.integers(1, 9))
     first, second = model.stream(batch), model.stream(batch)
@@ -106,7 +109,7 @@ def test_runtime_is_the_network(tmp_path, seed):
     states = np.concatenate(flat, axis=1)
     for step in range(cut, 9):
         y, states = model.rows.advance(states, xs[step])
-        assert np.abs(y - wanted[step]).max() <= FLOAT32 * scale
+        assert np.abs(y - wanted[step]).max() <= bound
 
 
 @pytest.mark.parametrize("weights", ["bfloat16", "int8"])
