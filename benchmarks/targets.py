@@ -130,9 +130,29 @@ def _sessions(streams: int) -> Target:
     return Target(f"one at a time, {streams} streams", 4.0, found)
 
 
+def _core(cell: str, size: int, weights: str, most: float) -> Target:
+    """Microseconds of one timestep in the core."""
+
+    def found(rows: Rows) -> float | None:
+        chosen = of(rows, [Shape(1, 1, size, size)], [cell])
+        return (
+            chosen[0].figures[weights].amount * 1e6
+            if chosen and weights in chosen[0].figures
+            else None
+        )
+
+    return Target(f"microseconds, {LABELS[cell]}, {weights}, H={size}", most, found, at_most=True)
+
+
 _OPTIONS, _NORMED = "elman options", "elman options + layer norm"
 TARGETS: dict[str, list[Target]] = {
     "timestep": _timestep(),
+    "core": [
+        *(_core("lstm", h, "float32", most) for h, most in ((16, 0.12), (32, 0.25), (64, 1.2))),
+        *(_core("gru", h, "float32", most) for h, most in ((16, 0.11), (32, 0.22), (64, 0.95))),
+        _core("lstm", 64, "bfloat16", 0.6),
+        _core("gru", 64, "bfloat16", 0.475),
+    ],
     "training": [
         Target("torch.nn, worst case", 0.97, ratios(min, ["torch.nn"])),
         Target("torch.nn, geometric mean", 2.0, ratios(MEAN, ["torch.nn"])),

@@ -1,5 +1,6 @@
 """What is read is bounded and strict; what is written is there whole or not at all."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,19 @@ def test_json(data: bytes, value: Any) -> None:
 def test_json_is_strict(data: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_json(data)
+
+
+@pytest.mark.parametrize("marks", [b"[[],[]]", b'{"a":1,"b":2}', b'[1,",:[{"]'])
+def test_values_are_counted_before_they_are_made(marks: bytes) -> None:
+    """By their marks, those inside of texts among them."""
+    count = sum(marks.count(mark) for mark in b",:[{")
+    assert parse_json(marks, count) == json.loads(marks)
+    with pytest.raises(ValueError, match=f"holds more than {count - 1} values"):
+        parse_json(marks + b" no JSON any more", count - 1)
+
+
+def test_half_a_pair_is_found_however_it_is_written() -> None:
+    for escape in (b'"\\ud83d"', b'{"\\uDE00": 1}', b'["a\\\\\\ude00"]'):
+        with pytest.raises(ValueError, match="is not Unicode text"):
+            parse_json(escape)
+    assert parse_json(b'["\\ud83d\\ude00", "\\\\ud83d"]') == ["\U0001f600", "\\ud83d"]

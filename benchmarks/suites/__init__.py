@@ -9,6 +9,7 @@ from benchmarks.shapes import TABLE, TINY, Shape
 
 NAMES = (
     "timestep",
+    "core",
     "training",
     "inference",
     "autocast",

@@ -7,11 +7,13 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <atomic>
 #include <stdexcept>
 #include <string>
 
-#include "bind/bind.h"
+#include "bind/buffer.h"
+#include "stream/draw.h"
 
 namespace nb = nanobind;
 
@@ -23,99 +25,20 @@ constexpr size_t worth_releasing = 500'000;  // multiplications
 
 constexpr size_t largest_batch = 1 << 16;
 
-std::string shape_of(const Py_ssize_t* sizes, int dimensions) {
-    std::string text = "(";
-    for (int i = 0; i < dimensions; ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
-    return text + (dimensions == 1 ? ",)" : ")");
+template <class T>
+void log_softmax_of(T* y, size_t rows, size_t n) {
+    if constexpr (sizeof(T) == 4)
+        kernels().log_softmax_float32(y, rows, n);
+    else
+        kernels().log_softmax_float64(y, rows, n);
 }
-
-// A view of a caller's array, given back at the end of the scope.
-class Buffer {
-  public:
-    Buffer(nb::handle array, const char* name, int flags) : name_(name) {
-        if (PyObject_GetBuffer(array.ptr(), &view_, flags | PyBUF_FORMAT) != 0) {
-            PyErr_Clear();
-            const bool out = (flags & PyBUF_WRITABLE) != 0;
-            throw std::invalid_argument(std::string(name) + " must be " +
-                                        (out ? "a writable C-contiguous array" : "an array") +
-                                        ", found a " + type_name(array));
-        }
-    }
-    ~Buffer() { PyBuffer_Release(&view_); }
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
-
-    // Throws unless the elements are T and the shape is (batch, size), or (size,) without a batch.
-    template <class T>
-    void check(bool batched, size_t batch, size_t size) const {
-        check_format(sizeof(T) == 4 ? "float32" : "float64", sizeof(T) == 4 ? "f" : "d");
-        const Py_ssize_t shape[2] = {Py_ssize_t(batch), Py_ssize_t(size)};
-        check_shape(batched ? shape : shape + 1, batched ? 2 : 1);
-    }
-
-    // The first dimension, which must be from 1 to `most`.
-    size_t count(size_t most) const {
-        const Py_ssize_t found = view_.ndim ? view_.shape[0] : 0;
-        if (found < 1 || static_cast<size_t>(found) > most)
-            throw std::invalid_argument(std::string(name_) + " must have from 1 to " +
-                                        std::to_string(most) + " rows, found " +
-                                        std::to_string(found));
-        return static_cast<size_t>(found);
-    }
-
-    // Throws unless the elements are ids and the shape is (batch,), or () without a batch. Returns
-    // their size.
-    size_t check_ids(bool batched, size_t batch) const {
-        check_format("int64 or int32", "ilq");
-        const Py_ssize_t shape[1] = {Py_ssize_t(batch)};
-        check_shape(shape, batched ? 1 : 0);
-        return static_cast<size_t>(view_.itemsize);
-    }
-
-    Rows rows(bool batched, bool ids = false) const {
-        const int row = batched ? 0 : -1, element = ids ? -1 : row + 1;
-        return {static_cast<const char*>(view_.buf), row < 0 ? 0 : view_.strides[row],
-                element < 0 ? 0 : view_.strides[element]};
-    }
-    template <class T>
-    T* data() const {
-        return aligned(static_cast<T*>(view_.buf), name_);
-    }
-
-  private:
-    void check_format(const char* type, const char* letters) const {
-        const std::string_view found = view_.format ? view_.format : "B";
-        if (found.size() != 1 || std::string_view(letters).find(found) == std::string_view::npos)
-            throw std::invalid_argument(
-                std::string(name_) + " must be " + type + ", found an array of format '" +
-                std::string(found.substr(0, 20)) + "'; convert it with astype");
-    }
-
-    void check_shape(const Py_ssize_t* expected, int dimensions) const {
-        bool fits = view_.ndim == dimensions;
-        for (int i = 0; fits && i < dimensions; ++i) fits = view_.shape[i] == expected[i];
-        if (!fits)
-            throw std::invalid_argument(std::string(name_) + " must have shape " +
-                                        shape_of(expected, dimensions) + ", found " +
-                                        shape_of(view_.shape, view_.ndim));
-    }
-
-    static std::string type_name(nb::handle array) {
-        return nb::cast<std::string>(array.type().attr("__name__"));
-    }
-
-    const char* name_;
-    Py_buffer view_;
-};
 
 // A stream, and the promise that only one thread is in it at a time.
 template <class T>
 class Guarded {
   public:
     Guarded(std::shared_ptr<const Stack<T>> stack, size_t batch, bool batched)
-        : stream_(check(stack), checked(batch)),
-          batched_(batched),
-          release_(stack->multiplications() * batch >= worth_releasing) {}
+        : stream_(check(stack), checked(batch)), batched_(batched), outputs_(stack->outputs()) {}
 
     void timestep(nb::handle x, nb::handle out) {
         const size_t batch = stream_.batch();
@@ -126,7 +49,7 @@ class Guarded {
         if (ids && !batched_ && PyLong_CheckExact(x.ptr())) {
             const int64_t id = PyLong_AsLongLong(x.ptr());
             if (id == -1 && PyErr_Occurred()) PyErr_Clear();  // too large, as refused as -1
-            return run({reinterpret_cast<const char*>(&id), 0, 0}, sizeof id, y);
+            return step({reinterpret_cast<const char*>(&id), 0, 0}, sizeof id, y);
         }
         const Buffer from(x, "x", PyBUF_STRIDES);
         size_t bytes = 0;
@@ -134,7 +57,7 @@ class Guarded {
             bytes = from.check_ids(batched_, batch);
         else
             from.check<T>(batched_, batch, stream_.stack().inputs());
-        run(from.rows(batched_, ids), bytes, y);
+        step(from.rows(batched_, ids), bytes, y);
     }
 
     // x, states -> y, after, all of as many rows as x has.
@@ -155,11 +78,52 @@ class Guarded {
         const Rows given = from.rows(true, bytes != 0);
         const T* const old = before.data<const T>();
         T *const y = to.data<T>(), *const state = next.data<T>();
-        const Turn turn(busy_);
-        if (stream_.stack().multiplications() * rows < worth_releasing)
-            return stream_.advance(rows, given, bytes, old, state, y);
-        nb::gil_scoped_release released;
-        stream_.advance(rows, given, bytes, old, state, y);
+        run(rows, [&] { stream_.advance(rows, given, bytes, old, state, y); });
+    }
+
+    // One row and a token's id to the log-probabilities of the next token, as doubles, and the row.
+    void predict(int64_t token, nb::handle states, nb::handle log_probs, nb::handle after) {
+        const Buffer before(states, "states", PyBUF_C_CONTIGUOUS);
+        const Buffer to(log_probs, "log_probs", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        const Buffer next(after, "after", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        before.check<T>(true, 1, stream_.state_size());
+        to.check<double>(false, 1, outputs_.size());
+        next.check<T>(true, 1, stream_.state_size());
+        const T* const old = before.data<const T>();
+        T* const state = next.data<T>();
+        double* const found = to.data<double>();
+        run(1, [&] { predict_one(token, old, state, found, false); });
+    }
+
+    // The same again and again, with the token that each of `uniforms` draws: what was drawn, and
+    // for each of them, what it was drawn from and the row it goes with.
+    void compose(int64_t token, nb::handle states, nb::handle forbidden, nb::handle uniforms,
+                 double temperature, size_t top_k, double top_p, nb::handle tokens,
+                 nb::handle log_probs, nb::handle after) {
+        const Buffer before(states, "states", PyBUF_C_CONTIGUOUS);
+        const Ids never(forbidden, "forbidden", PyBUF_C_CONTIGUOUS);
+        const Buffer numbers(uniforms, "uniforms", PyBUF_C_CONTIGUOUS);
+        const Ids to(tokens, "tokens", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        const Buffer rows(log_probs, "log_probs", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        const Buffer next(after, "after", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        const size_t count = to.size(), width = stream_.state_size(), outputs = outputs_.size();
+        before.check<T>(true, 1, width);
+        numbers.check<double>(false, 1, count);
+        rows.check<double>(true, count, outputs);
+        next.check<T>(true, count, width);
+        const T* old = before.data<const T>();
+        T* const state = next.data<T>();
+        const double* const uniform = numbers.data<const double>();
+        double* const found = rows.data<double>();
+        run(count, [&] {
+            for (size_t i = 0; i < count; ++i) {
+                predict_one(token, old, state + i * width, found + i * outputs, count > 1);
+                token = draw(found + i * outputs, outputs, never.data(), never.size(),
+                             {temperature, top_k, top_p}, uniform[i], kernels());
+                to.data()[i] = token;
+                old = state + i * width;
+            }
+        });
     }
 
     size_t state_size() const { return stream_.state_size(); }
@@ -184,15 +148,27 @@ class Guarded {
     }
 
   private:
-    // `bytes` of an id, or 0 for numbers.
-    void run(Rows x, size_t bytes, T* y) {
+    void predict_one(int64_t token, const T* old, T* state, double* found, bool often) {
+        if (stream_.stack().tokens == 0) throw std::invalid_argument("there is no embedding");
+        const Rows id{reinterpret_cast<const char*>(&token), 0, 0};
+        stream_.advance(1, id, sizeof token, old, state, outputs_.data(), often);
+        log_softmax_of(outputs_.data(), 1, outputs_.size());
+        std::copy_n(outputs_.data(), outputs_.size(), found);
+    }
+
+    // Computes with nobody else in the stream, and what takes long without the interpreter.
+    template <class Work>
+    void run(size_t rows, const Work& work) {
         const Turn turn(busy_);
-        const auto step = [&] {
-            bytes ? stream_.timestep_ids(x, bytes, y) : stream_.timestep(x, y);
-        };
-        if (!release_) return step();
+        if (stream_.stack().multiplications() * rows < worth_releasing) return work();
         nb::gil_scoped_release released;
-        step();
+        work();
+    }
+
+    // `bytes` of an id, or 0 for numbers.
+    void step(Rows x, size_t bytes, T* y) {
+        run(stream_.batch(),
+            [&] { bytes ? stream_.timestep_ids(x, bytes, y) : stream_.timestep(x, y); });
     }
 
     struct Turn {
@@ -235,7 +211,8 @@ class Guarded {
     }
 
     Stream<T> stream_;
-    bool batched_, release_;
+    bool batched_;
+    Array<T> outputs_;  // of one row
     mutable std::atomic<bool> busy_ = false;
 };
 
@@ -247,6 +224,8 @@ void bind_stream_of(nb::module_& module, const char* name) {
         .def("timestep", &Guarded<T>::timestep, nb::arg().none(), nb::arg().none())
         .def("advance", &Guarded<T>::advance, nb::arg().none(), nb::arg().none(), nb::arg().none(),
              nb::arg().none())
+        .def("predict", &Guarded<T>::predict)
+        .def("compose", &Guarded<T>::compose)
         .def("state_size", &Guarded<T>::state_size)
         .def("reset", &Guarded<T>::reset)
         .def("read", &Guarded<T>::read)
@@ -256,11 +235,17 @@ void bind_stream_of(nb::module_& module, const char* name) {
 // y (rows, n) becomes log-probabilities.
 template <class T>
 void log_softmax(const nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>& y) {
-    T* const first = aligned(y.data(), "y");
-    if constexpr (sizeof(T) == 4)
-        kernels().log_softmax_float32(first, y.shape(0), y.shape(1));
-    else
-        kernels().log_softmax_float64(first, y.shape(0), y.shape(1));
+    log_softmax_of(aligned(y.data(), "y"), y.shape(0), y.shape(1));
+}
+
+// log_probs (V,) and the ids that must not be drawn -> the id that `uniform` draws.
+int64_t draw_token(nb::handle log_probs, nb::handle forbidden, double uniform, double temperature,
+                   size_t top_k, double top_p) {
+    const Buffer from(log_probs, "log_probs", PyBUF_C_CONTIGUOUS);
+    const Ids never(forbidden, "forbidden", PyBUF_C_CONTIGUOUS);
+    from.check<double>(false, 1, from.size());
+    return draw(from.data<const double>(), from.size(), never.data(), never.size(),
+                {temperature, top_k, top_p}, uniform, kernels());
 }
 
 }  // namespace
@@ -270,6 +255,8 @@ void bind_stream(nb::module_& module) {
     bind_stream_of<double>(module, "Stream64");
     module.def("log_softmax", &log_softmax<float>, nb::arg("y").noconvert());
     module.def("log_softmax", &log_softmax<double>, nb::arg("y").noconvert());
+    module.def("draw", &draw_token, nb::arg(), nb::arg(), nb::arg("uniform"),
+               nb::arg("temperature"), nb::arg("top_k"), nb::arg("top_p"));
 }
 
 }  // namespace elman::bind

@@ -127,10 +127,30 @@ constexpr int parts_of_one_row(int vectors) {
     return vectors >= 4 ? 2 : vectors == 3 ? 3 : 8;
 }
 
-// sums[r][g] = the products of `groups` groups; rows of x are `stride` operands apart.
+// As many panels as hide that latency where they meet one row whose sums must not be split.
+constexpr int panels_of_one_row(int vectors) {
+    return vectors >= 4 ? 2 : vectors == 3 ? 4 : 8;
+}
+
+// As many rows as leave room for the weights of one group or for one input of each row, whichever
+// is fewer, beside the accumulators.
+constexpr int rows_of_tile(int vectors, int chains) {
+    constexpr int registers = ELMAN_VECTOR_BYTES == 64 ? 32 : 16;
+    int rows = 1;
+    while (rows < 8) {
+        const int more = rows + 1, beside = (more < vectors ? more : vectors) + chains;
+        if (more * vectors * chains + beside > registers) break;
+        rows = more;
+    }
+    return rows;
+}
+
+// sums[r][g] = the products of `groups` groups; what one r has is `w_stride` and `x_stride` behind
+// what the one before has.
 template <class F, int G, int R, int split>
-ELMAN_INLINE void multiply(const typename F::Stored* w, size_t groups, const typename F::Operand* x,
-                           size_t stride, typename F::Sum (&sums)[R][G]) {
+ELMAN_INLINE void multiply(const typename F::Stored* w, size_t w_stride, size_t groups,
+                           const typename F::Operand* x, size_t x_stride,
+                           typename F::Sum (&sums)[R][G]) {
     constexpr size_t vector = lanes<typename F::T> * F::group;
     typename F::Sum parts[split][R][G] = {};
     size_t j = 0;
@@ -141,15 +161,16 @@ ELMAN_INLINE void multiply(const typename F::Stored* w, size_t groups, const typ
             for (int g = 0; g < G; ++g)
 #pragma GCC unroll 16
                 for (int r = 0; r < R; ++r)
-                    F::add(parts[s][r][g], w + (s * G + g) * vector,
-                           x + r * stride + (j + s) * F::group);
+                    F::add(parts[s][r][g], w + r * w_stride + (s * G + g) * vector,
+                           x + r * x_stride + (j + s) * F::group);
     }
     for (; j < groups; ++j, w += G * vector)
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g)
 #pragma GCC unroll 16
             for (int r = 0; r < R; ++r)
-                F::add(parts[0][r][g], w + g * vector, x + r * stride + j * F::group);
+                F::add(parts[0][r][g], w + r * w_stride + g * vector,
+                       x + r * x_stride + j * F::group);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4

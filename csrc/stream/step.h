@@ -16,19 +16,6 @@
 
 namespace elman::ELMAN_ISA {
 
-// As many rows as leave room for the weights of one group or for one input of each row, whichever
-// is fewer, beside the accumulators.
-constexpr int rows_of_tile(int vectors, int chains) {
-    constexpr int registers = ELMAN_VECTOR_BYTES == 64 ? 32 : 16;
-    int rows = 1;
-    while (rows < 8) {
-        const int more = rows + 1, beside = (more < vectors ? more : vectors) + chains;
-        if (more * vectors * chains + beside > registers) break;
-        rows = more;
-    }
-    return rows;
-}
-
 // What the gates of this many rows need stays in the cache until they are finished.
 constexpr size_t rows_at_once = 48;
 
@@ -61,23 +48,29 @@ struct Step {
     }
 
     // Adds the products of segments [first, last) to total, and moves w behind their weights.
-    template <int R, int split>
+    template <int R, int split, bool across>
     ELMAN_INLINE void add_segments(size_t first, size_t last, size_t b, const T* scale,
-                                   const typename F::Stored*& w, Vec<T> (&total)[R][G]) const {
+                                   const typename F::Stored*& w, size_t panel_size,
+                                   Vec<T> (&total)[R][G]) const {
+        constexpr size_t next_row = across ? 0 : 1, next_scale = across ? G * L : 0;
+        const size_t next_w = across ? panel_size : 0;
         for (size_t segment = first; segment < last; ++segment) {
             const size_t groups = groups_in<F>(size_of(segment)), row = segment * frame.batch + b;
             typename F::Sum sums[R][G];
             if constexpr (coded)
-                multiply<F, G, R, split>(w + head, groups, frame.codes + row * code_stride,
-                                         code_stride, sums);
+                multiply<F, G, R, split>(w + head, next_w, groups, frame.codes + row * code_stride,
+                                         next_row * code_stride, sums);
             else
-                multiply<F, G, R, split>(w, groups, row_of(segment, b), stride_of(segment), sums);
+                multiply<F, G, R, split>(w, next_w, groups, row_of(segment, b),
+                                         next_row * stride_of(segment), sums);
             for (int r = 0; r < R; ++r)
                 for (int g = 0; g < G; ++g)
                     if constexpr (scaled)
                         total[r][g] +=
-                            __builtin_convertvector(F::whole(sums[r][g], w + g * L * 4), Vec<T>) *
-                            (load<T>(scale + g * L) * frame.code_scale[row + r]);
+                            __builtin_convertvector(
+                                F::whole(sums[r][g], w + r * next_w + g * L * 4), Vec<T>) *
+                            (load<T>(scale + r * next_scale + g * L) *
+                             frame.code_scale[row + r * next_row]);
                     else
                         total[r][g] += sums[r][g];
             w += head + groups * G * L * F::group;
@@ -92,23 +85,43 @@ struct Step {
                 lstm ? frame.gate + at : nullptr};
     }
 
-    // a and u of one panel and R rows.
-    template <int R, int split = 1>
-    ELMAN_INLINE void tile(const typename F::Stored* w, size_t panel, size_t b) const {
+    // a and u of R rows of one panel; or, going `across`, of one row of R panels.
+    template <int R, int split = 1, bool across = false>
+    ELMAN_INLINE void tile(const typename F::Stored* w, size_t panel_size, size_t panel,
+                           size_t b) const {
+        constexpr size_t next = across ? G * L : 0;
         Vec<T> a[R][G], u[R][G];
         const size_t at = panel * G * L;
         for (int r = 0; r < R; ++r)
             for (int g = 0; g < G; ++g) {
-                a[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_ih.data() + at + g * L);
-                u[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_hh.data() + at + g * L);
+                const size_t i = at + r * next + g * L;
+                a[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_ih.data() + i);
+                u[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_hh.data() + i);
             }
-        add_segments<R, split>(0, 1, b, layer.scale_ih.data() + at, w, a);
-        add_segments<R, split>(1, 1 + layer.order, b, layer.scale_hh.data() + at, w, u);
+        const T* const scale = layer.scale_ih.data() + at;
+        add_segments<R, split, across>(0, 1, b, scale, w, panel_size, a);
+        const T* const scale_h = layer.scale_hh.data() + at;
+        add_segments<R, split, across>(1, 1 + layer.order, b, scale_h, w, panel_size, u);
         for (int r = 0; r < R; ++r)
             for (int g = 0; g < G; ++g) {
-                store<T>(frame.a + (b + r) * frame.part_stride + at + g * L, a[r][g]);
-                store<T>(frame.u + (b + r) * frame.part_stride + at + g * L, u[r][g]);
+                const size_t i =
+                    b * frame.part_stride + at + r * (across ? next : frame.part_stride) + g * L;
+                store<T>(frame.a + i, a[r][g]);
+                store<T>(frame.u + i, u[r][g]);
             }
+    }
+
+    // Panels [first, last) of one row, P at once.
+    template <int P>
+    void panels_of_row(const typename F::Stored* w, size_t panel_size, size_t first, size_t last,
+                       size_t b) const {
+        const size_t whole = (last - first) / P, rest = first + whole * P;
+        for (size_t i = 0; i < whole; ++i) {
+            const size_t panel = first + (frame.backwards ? whole - 1 - i : i) * P;
+            tile<P, 1, true>(w + panel * panel_size, panel_size, panel, b);
+        }
+        if constexpr (P > 1)
+            if (rest < last) panels_of_row<P / 2>(w, panel_size, rest, last, b);
     }
 
     // Rows [b, last) of one panel, as many at once as can be, then half as many, and so on.
@@ -117,7 +130,7 @@ struct Step {
         if constexpr (tiled) {
             for (; b < last; b += F::rows) tiles_of_rows(w, panel, b, last);
         } else {
-            for (; b + R <= last; b += R) tile<R>(w, panel, b);
+            for (; b + R <= last; b += R) tile<R>(w, 0, panel, b);
             constexpr int fewer = R > 4 ? 4 : R > 2 ? 2 : 1;
             if constexpr (R > 1)
                 if (b < last) tiles<fewer>(w, panel, b, last);
@@ -260,11 +273,14 @@ struct Step {
             size_t panel_size;
         } job{*this, w, panel_size};
         const auto products = [](const Team& team, void* data) {
-            const Job& mine = *static_cast<const Job*>(data);
+            const auto& [step, w, panel_size] = *static_cast<const Job*>(data);
             F::prepare(1);
-            const size_t all = mine.step.layer.panels, first = all * team.index / team.count;
+            const size_t all = step.layer.panels, first = all * team.index / team.count;
             const size_t last = all * (team.index + 1) / team.count;
-            mine.step.template panels<true>(first, last, 0, 1, mine.w, mine.panel_size);
+            if (step.frame.alone)
+                step.template panels<true>(first, last, 0, 1, w, panel_size);
+            else
+                step.template panels<false>(first, last, 0, 1, w, panel_size);
         };
         run_team(frame.threads, products, &job);
         if (!at_once) finish(0);
@@ -275,11 +291,14 @@ struct Step {
     template <bool alone>
     void panels(size_t first, size_t last, size_t b, size_t end, const typename F::Stored* w,
                 size_t panel_size) const {
+        if constexpr (!alone && !tiled)
+            if (end - b == 1)
+                return panels_of_row<panels_of_one_row(G)>(w, panel_size, first, last, b);
         size_t panel = first, before = last;
         for (size_t i = first; i < last; ++i, before = panel) {
             panel = frame.backwards ? first + last - 1 - i : i;
             if constexpr (alone && !tiled)
-                tile<1, parts_of_one_row(G)>(w + panel * panel_size, panel, b);
+                tile<1, parts_of_one_row(G)>(w + panel * panel_size, 0, panel, b);
             else
                 tiles<rows_of_tile(G, F::chains)>(w + panel * panel_size, panel, b, end);
             if (at_once && i > first) finish_panel(before, b, end);
@@ -292,7 +311,7 @@ struct Step {
         const size_t groups =
             groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.outputs);
         const size_t panel_size = groups * G * L * F::group + (1 + layer.order) * head;
-        if (frame.alone) return run_one(panel_size);
+        if (frame.batch == 1) return run_one(panel_size);
         F::prepare(frame.batch);
         for (size_t first = 0; first < frame.batch; first += rows_at_once) {
             const size_t some = frame.batch - first;

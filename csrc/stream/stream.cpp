@@ -111,9 +111,10 @@ void Stream<T>::write(size_t layer, size_t index, const T* from) {
         std::copy_n(from + b * n, n, state(layer, index) + b * padded(n));
 }
 
-// Bytes of weights from which on two cores are worth it: far more than one's own cache holds. Less
-// gains little, and loses much where the other core has something else to do.
-constexpr size_t worth_sharing = size_t(4) << 20;
+// Bytes of weights from which on two cores are worth it: more than one's own cache holds. Less
+// gains little, and loses much where the other core has something else to do, or must be woken each
+// time.
+constexpr size_t worth_sharing = size_t(2) << 20, worth_sharing_often = size_t(1) << 20;
 
 template <class T>
 Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride, bool alone) const {
@@ -138,7 +139,8 @@ Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride, bool alone)
     frame.codes = memory.codes.data();
     frame.code_scale = memory.code_scale.data();
     frame.backwards = memory.backwards;
-    const bool shared = alone && constant.weights.size() >= worth_sharing;
+    const size_t worth = often_ ? worth_sharing_often : worth_sharing;
+    const bool shared = batch_ == 1 && constant.weights.size() >= worth;
     frame.threads = shared ? stack_->threads : 1;
     return frame;
 }
@@ -206,9 +208,13 @@ size_t Stream<T>::state_size() const {
 }
 
 template <class T>
-void Stream<T>::advance(size_t rows, Rows x, size_t bytes, const T* from, T* to, T* y) {
+void Stream<T>::advance(size_t rows, Rows x, size_t bytes, const T* from, T* to, T* y, bool often) {
+    often_ = often;
     const size_t capacity = std::exchange(batch_, rows), width = state_size();
-    const auto back = [&] { batch_ = capacity; };
+    const auto back = [&] {
+        batch_ = capacity;
+        often_ = false;
+    };
     try {
         bytes ? take_ids(x, bytes) : take(x);
     } catch (...) {

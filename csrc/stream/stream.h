@@ -49,7 +49,8 @@ class Stream {
     // One timestep of `rows` streams, at most `batch`, whose states the caller keeps: `from` and
     // `to` are (rows, state_size()), the states of all layers one after the other. A row's result
     // does not depend on the others, to the last bit. What the stream itself keeps is lost.
-    void advance(size_t rows, Rows x, size_t bytes, const T* from, T* to, T* y);
+    // `often`: others follow at once, so that a second thread, once it is awake, pays sooner.
+    void advance(size_t rows, Rows x, size_t bytes, const T* from, T* to, T* y, bool often = false);
     size_t state_size() const;
 
     // The state of every layer becomes the initial one.
@@ -89,6 +90,7 @@ class Stream {
 
     std::shared_ptr<const Stack<T>> stack_;
     size_t batch_;
+    bool often_ = false;
     Array<T> x_;
     mutable std::vector<Memory> memory_;
 };

@@ -6,6 +6,14 @@ def isas() -> list[str]: ...
 def isa() -> str: ...
 def has_tiles() -> bool: ...
 def log_softmax(y: NDArray[Any]) -> None: ...
+def draw(
+    log_probs: NDArray[Any],
+    forbidden: NDArray[Any],
+    uniform: float,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+) -> int: ...
 def apply(function: str, input: NDArray[Any], out: NDArray[Any]) -> None: ...
 
 class _Stack:
@@ -16,6 +24,7 @@ class _Stack:
         weights: str,
         inputs: int,
         units: int,
+        outputs: int,
         order: int,
         relu: bool,
         keep_h: float,
@@ -34,6 +43,28 @@ class _Stream:
         x: NDArray[Any],
         states: NDArray[Any],
         out: NDArray[Any],
+        after: NDArray[Any],
+        /,
+    ) -> None: ...
+    def predict(
+        self,
+        token: int,
+        states: NDArray[Any],
+        log_probs: NDArray[Any],
+        after: NDArray[Any],
+        /,
+    ) -> None: ...
+    def compose(
+        self,
+        token: int,
+        states: NDArray[Any],
+        forbidden: NDArray[Any],
+        uniforms: NDArray[Any],
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        tokens: NDArray[Any],
+        log_probs: NDArray[Any],
         after: NDArray[Any],
         /,
     ) -> None: ...

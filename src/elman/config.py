@@ -5,10 +5,8 @@ command line; its default and its help stand there and nowhere else.
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +45,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     with storage("read configuration", path):
         try:
+            import tomllib  # 3 ms that a model folder does not need
+
             values = tomllib.loads(read_file(path, MAX_BYTES).decode("utf-8"))
         except (ValueError, RecursionError) as error:
             raise UsageError("read configuration", f"{path}: {shown(error)}") from None
@@ -65,6 +65,8 @@ def take(kinds: Mapping[str, type[Any]], options: Mapping[str, Any]) -> dict[str
     values: Sections = {section: {} for section in kinds}
     for name, value in options.items():
         if name not in homes:
+            from difflib import get_close_matches  # 3 ms that only a mistake needs
+
             near = get_close_matches(name, homes, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise UsageError("configuration", f"there is no option {name!r}{hint}")

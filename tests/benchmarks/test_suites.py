@@ -1,6 +1,7 @@
 """Each suite on a tiny case: every contestant is right, and a wrong one would be found."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from benchmarks import jax_peer, onnx_peer
 from benchmarks.measure import accept
 from benchmarks.record import read
 from benchmarks.shapes import TINY
-from benchmarks.suites import Settings, options, suite
+from benchmarks.suites import Settings, core, options, suite
 from benchmarks.suites import text as text_suite
 from elman.modelfile.text import TextModelSpec
 from elman.tasks.text.config import DataConfig
@@ -42,6 +43,29 @@ def test_a_suite_measures_its_contestants(name, monkeypatch):
     )
     if name == "ragged":
         assert "torch.nn packed" in rows[-1].figures
+
+
+@pytest.mark.slow  # it compiles the core for every instruction set
+@pytest.mark.skipif(not shutil.which("cmake"), reason="there is no cmake")
+def test_the_core_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr("benchmarks.suites.core.BUILD", tmp_path)
+    settings = Settings(threads=1, quick=True, absent={})
+    rows = list(suite("core")(settings))
+    assert [row.case for row in rows] == [f"{cell} 1,1,16,16" for cell in ("RNN", "GRU", "LSTM")]
+    for row in rows:
+        assert row.refused == {}
+        assert list(row.figures) == ["float32", "bfloat16", "int8"]
+        assert all(
+            0 < figure.low <= figure.amount <= figure.high for figure in row.figures.values()
+        )
+        assert all(figure.difference > 0 for figure in row.figures.values())
+    assert "RTNeural" in settings.absent
+
+
+def test_a_wrong_result_of_the_core_has_no_figure():
+    line = "gru   bfloat16 H=64   B=1       0.545 us (0.540 to 0.551), off by 3.1e-02 of 2e-02"
+    made = core.row("gru", 64, [core.LINE.match(line).groupdict()])
+    assert (made.figures, made.refused) == ({}, {"bfloat16": "off by 3.1e-02"})
 
 
 @pytest.mark.commands

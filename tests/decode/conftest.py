@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from elman.decode.predictor import Predictor
 from elman.encode.text import Vocabulary
 
 State = NDArray[np.int64]
 
 
-class ChainPredictor:
+class ChainPredictor(Predictor):
     """P(next | last two tokens) is row ``(31 * before + last) % rows`` of a table (rows, V)."""
 
     def __init__(self, vocabulary: Vocabulary, table: NDArray[np.float64]) -> None:

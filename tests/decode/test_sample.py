@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from elman.decode.predictor import Predictor
 from elman.decode.sample import generate, probabilities, sample
 from elman.encode.bpe import BytePairVocabulary
 from elman.encode.text import ByteVocabulary, CharacterVocabulary, WordVocabulary
@@ -131,7 +132,7 @@ def test_space_at_the_end_of_the_prompt_belongs_to_the_next_word(make_table):
 def test_bytes_drawn_at_random_still_make_whole_characters():
     """Every byte equally likely: nine in ten texts would break within a few bytes."""
 
-    class Uniform:
+    class Uniform(Predictor):
         vocabulary = ByteVocabulary()
 
         def start(self):

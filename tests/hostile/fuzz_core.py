@@ -8,7 +8,6 @@ ended how; a signal or a hang is for the caller to see.
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -187,11 +186,16 @@ def memory_calls(chance: random.Random, _memory: Memory) -> None:
         _core.release_memory()
 
 
-def stack(chance: random.Random, memory: Memory) -> Any:
+def stack(chance: random.Random, memory: Memory, tokens: int = 0) -> Any:
     cell, wide = chance.choice(list(CELLS)), chance.random() < 0.3
     dtype = np.float64 if wide else np.float32
     made = (_core.Stack64 if wide else _core.Stack32)()
-    inputs = chance.choice([1, 3, 17])
+    inputs = first = chance.choice([1, 3, 17])
+    if tokens:
+        table = {"embedding": memory.array(tokens * inputs, dtype)}
+        if chance.random() < 0.1:
+            table["embedding"] = spoil(table["embedding"], chance, list(table.values()))
+        made.set_embedding(table, tokens, inputs)
     for _ in range(chance.choice([1, 1, 2])):
         units, order = chance.choice([1, 5, 33]), chance.choice([1, 2]) if cell == "elman" else 1
         width, past = CELLS[cell] * units, order * units
@@ -203,6 +207,7 @@ def stack(chance: random.Random, memory: Memory) -> Any:
             cell,
             chance.choice(formats),
             inputs,
+            units,
             units,
             order,
             True,
@@ -217,18 +222,18 @@ def stack(chance: random.Random, memory: Memory) -> Any:
             given[chance.randrange(len(given))] = chance.choice(STRANGE)
         made.add_layer(*given)
         inputs = units
-    return made, given[2], inputs, dtype
+    return made, first, inputs, dtype
 
 
 def stream(chance: random.Random, memory: Memory) -> None:
-    made, _, units, dtype = stack(chance, memory)
+    made, inputs, units, dtype = stack(chance, memory)
     batch = chance.choice([1, 1, 3, 9])
     kind = _core.Stream64 if dtype == np.float64 else _core.Stream32
     of: list[Any] = [made, batch, True]
     if chance.random() < 0.2:
         of[chance.randrange(3)] = chance.choice([*STRANGE[:12], made])
     running = kind(*of)
-    x = memory.array(batch * 3, dtype).reshape(batch, 3)
+    x = memory.array(batch * inputs, dtype).reshape(batch, inputs)
     y = memory.array(batch * units, dtype).reshape(batch, units)
     for _ in range(3):
         given: list[Any] = [x, y]
@@ -236,14 +241,54 @@ def stream(chance: random.Random, memory: Memory) -> None:
             at = chance.randrange(2)
             given[at] = spoil(given[at], chance, [x, y])
         state = [chance.choice([0, 0, 1, -1, 2**63]), chance.choice([0, 1, 5]), given[1]]
-        call: Callable[..., None] = chance.choice([running.timestep, running.read, running.write])
-        call(*(given if call == running.timestep else state))
+        calls = ((running.timestep, given), (running.read, state), (running.write, state))
+        call, arguments = chance.choice(calls)
+        call(*arguments)
         running.reset()
+
+
+def words(chance: random.Random, memory: Memory) -> None:
+    """Tokens predicted, drawn, and drawn one after the other."""
+    tokens, count = chance.choice([1, 2, 37]), chance.choice([0, 1, 3])
+    made, _, units, dtype = stack(chance, memory, tokens)
+    kind = _core.Stream64 if dtype == np.float64 else _core.Stream32
+    running = kind(made, chance.choice([1, 4]), True)
+    width = running.state_size()
+    drawn, forbidden = memory.array(count, np.int64), memory.array(chance.randrange(3), np.int64)
+    forbidden[:] = [chance.choice([0, units - 1, units, -1, 2**40]) for _ in forbidden]
+    rows, row = memory.array(count * units, np.float64), memory.array(units, np.float64)
+    uniforms = np.abs(memory.array(count, np.float64)) % 1
+    states, after = memory.array(width, dtype), memory.array(count * width, dtype)
+    sampling = [
+        chance.choice([0, 1.0, 1e-300, 100.0, -1.0, float("nan")]),
+        chance.choice([0, 1, 2, 2**62]),
+        chance.choice([1.0, 0.5, 1e-300, 0.0, 2.0, float("nan")]),
+    ]
+    token = chance.choice([0, tokens - 1, 0, tokens, -1, 2**62])
+    name, given = chance.choice(
+        [
+            ("predict", [token, states.reshape(1, -1), row, after[:width].reshape(1, -1)]),
+            ("draw", [row, forbidden, chance.choice([0.0, 0.5, 1.0]), *sampling]),
+            (
+                "compose",
+                [
+                    token, states.reshape(1, -1), forbidden, uniforms, *sampling, drawn,
+                    rows.reshape(count, units), after.reshape(count, width),
+                ],
+            ),
+        ]
+    )  # fmt: skip
+    if chance.random() < 0.4:
+        at = chance.randrange(len(given))
+        given[at] = spoil(given[at], chance, [states, row, rows, after, drawn])
+    getattr(_core if name == "draw" else running, name)(*given)
+    if name == "compose":
+        assert all(0 <= token < units for token in drawn)
 
 
 def main(seed: int, calls: int) -> None:
     chance, ends = random.Random(seed), Counter[str]()
-    targets = [through_time] * 6 + [rows, memory_calls, stream, stream]
+    targets = [through_time] * 6 + [rows, memory_calls, stream, stream, words, words]
     np.seterr(all="ignore")
     for _ in range(calls):
         target, memory = chance.choice(targets), Memory(chance)

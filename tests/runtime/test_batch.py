@@ -23,6 +23,11 @@ OPTIONS = {
     "gru2": {"cell": "gru", "layers": 2},
     "elman": {"cell": "elman", "hidden": 70},
     "elman-tied": {"cell": "elman", "tie": True, "embedding": 0},
+    # Panels that go 8, 4, 2 and 1 at once; wide ones; so many weights that threads share them.
+    "gru-panels": {"cell": "gru", "hidden": 109},
+    "elman-panels": {"cell": "elman", "hidden": 150},
+    "elman-wide": {"cell": "elman", "hidden": 220},
+    "lstm-shared": {"hidden": 400},
 }
 
 
@@ -75,7 +80,22 @@ def test_every_instruction_set_is_exact(isa):
     environment = os.environ | {"ELMAN_ISA": isa}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stdout
-    assert "20 passed" in done.stdout
+    assert "36 passed" in done.stdout
+
+
+def test_a_wide_layer_takes_fewer_rows_at_once(folder, monkeypatch):
+    model = load(folder)
+    states = states_of(model, 50)
+    ids = np.random.default_rng(2).integers(0, len(model.vocabulary), 50)
+    widest = max(model.spec.hidden, len(model.vocabulary))
+    monkeypatch.setattr("elman.runtime.rows.ROOM", 7 * 4 * widest)
+    rows = model.rows.sibling()
+    with pytest.raises(ValueError, match="from 1 to 7 rows"):
+        rows._engine.advance(ids, states, states, states)
+    for found, wanted in zip(
+        rows.advance(states, ids), model.rows.advance(states, ids), strict=True
+    ):
+        np.testing.assert_array_equal(found, wanted)
 
 
 def test_the_textbook_is_exact_too(folder, monkeypatch):

@@ -172,16 +172,25 @@ def test_normal_form_is_what_is_read(model):
 
 
 def test_every_token_is_computed_once(tmp_path):
+    """Those drawn ahead among them, which the reader finds when it comes there."""
     model = load(folders.write(tmp_path / "model"))
-    calls, plain = [], model.rows.advance
+    calls, rows = [], model.rows
+    predict, compose = rows.predict, rows.compose
 
-    def counted(states, x):
-        calls.extend(x.tolist())
-        return plain(states, x)
+    def predicted(state, token):
+        calls.append(token)
+        return predict(state, token)
 
-    model.rows.advance = counted
+    def composed(state, token, *rest):
+        steps = list(compose(state, token, *rest))
+        calls.extend([token, *(drawn for drawn, _, _ in steps[:-1])])
+        return iter(steps)
+
+    rows.predict, rows.compose = predicted, composed
     stream = model.stream()
     stream.feed("the cat")
     written = "".join(stream.generate(60, seed=5))
     tokens = model.vocabulary.encode("\nthe cat" + written).tolist()
     assert calls == tokens[:-1]  # nobody has asked yet what comes after the last
+    stream.hidden()
+    assert calls == tokens

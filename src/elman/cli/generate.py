@@ -33,17 +33,9 @@ def generate(
     elman generate runs/text --temperature 0.5 --top-p 0.9 --seed 7
     """
     start = typed_text(prompt) if prompt else ""
-    predictor = load_text(run).predictor()
-    from elman.decode.sample import generate as write
-
-    pieces = write(
-        predictor,
-        start,
-        length=length,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
+    stream = load_text(run).stream()
+    pieces = stream.generate(
+        length, prompt=start, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
     )
     sys.stdout.write(start)
     for piece in pieces:

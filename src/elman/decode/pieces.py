@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.encode.text import Vocabulary
-from elman.encode.words import IDEOGRAPH, JOINERS, patterns
+from elman.encode.words import JOINERS, ideograph, patterns
 
 
 class Shape(IntEnum):
@@ -110,7 +110,7 @@ def _first_of(piece: bytes) -> First:
         return First.LETTER
     if text[0] in JOINERS:
         return First.JOINER
-    return First.IDEOGRAPH if IDEOGRAPH.match(text) else First.OTHER
+    return First.IDEOGRAPH if ideograph().match(text) else First.OTHER
 
 
 class PieceTable:

@@ -19,10 +19,7 @@ State = Any  # opaque: what a predictor carries from one timestep to the next, a
 class Predictor(Protocol):
     """A language model that reads one token of each of N texts at a time."""
 
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The tokens it reads and predicts, V of them."""
-        ...
+    vocabulary: Vocabulary  # the tokens it reads and predicts, V of them
 
     def start(self) -> State:
         """State of one text (one row) of which nothing was read."""
@@ -36,6 +33,11 @@ class Predictor(Protocol):
         ``state`` may be used again afterwards and must not change.
         """
         ...
+
+    def step(self, state: State, token: int) -> tuple[NDArray[np.float64], State]:
+        """The same of one text: log-probabilities (V,), checked, and the new state."""
+        log_probs, state = advance(self, state, np.array([token], np.int32))
+        return log_probs[0], state
 
     def select(self, state: State, rows: slice) -> State:
         """These rows of a state, or a view of them."""

@@ -1,14 +1,15 @@
 """Drawing the next token: temperature, top-k, and top-p (Holtzman et al. 2020, section 3.1)."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from itertools import compress
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.decode.predictor import Predictor, check_log_probs
-from elman.decode.tree import Node, Tree
-from elman.encode.text import StreamDecoder, Vocabulary
+from elman.decode.tree import Tree
+from elman.encode.text import MAX_TOKENS, StreamDecoder, Vocabulary
 from elman.errors import ModelError, UsageError
 
 MAX_TEMPERATURE = 100.0
@@ -75,7 +76,7 @@ def check_options(temperature: float, top_k: int, top_p: float) -> None:
 
 def sample(
     log_probs: ArrayLike,
-    rng: np.random.Generator,
+    rng: "np.random.Generator",
     *,
     temperature: float = 1.0,
     top_k: int = 0,
@@ -83,26 +84,72 @@ def sample(
     forbidden: ArrayLike = (),
 ) -> int:
     """Draw one id from :func:`probabilities`; one random number a call."""
-    drawn = probabilities(
-        log_probs, temperature=temperature, top_k=top_k, top_p=top_p, forbidden=forbidden
+    return draw(log_probs, forbidden, rng.random(), temperature, top_k, top_p)
+
+
+def draw(
+    log_probs: ArrayLike,
+    forbidden: ArrayLike,
+    uniform: float,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+) -> int:
+    """The id that a number ``uniform`` from 0 to below 1 draws from :func:`probabilities`."""
+    mass = np.cumsum(
+        probabilities(
+            log_probs, temperature=temperature, top_k=top_k, top_p=top_p, forbidden=forbidden
+        )
     )
-    mass = np.cumsum(drawn)
     # Below the last step of `mass`, so that rounding never draws an id of probability 0.
-    return int(np.searchsorted(mass, rng.random() * mass[-1], side="right"))
+    return int(np.searchsorted(mass, uniform * mass[-1], side="right"))
 
 
-def drawing(
-    length: int, seed: int, *, temperature: float, top_k: int, top_p: float
-) -> Callable[..., int]:
-    """:func:`sample` with these options and its own random numbers.
+# "np.random.Generator" stands in quotes: NumPy loads that part of itself, 10 ms, when it is named.
 
-    Raises :class:`UsageError` for options out of bounds, a ``length`` below 0 among them.
-    """
+
+class Sampling(NamedTuple):
+    """How tokens are drawn, as in :func:`probabilities`."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+
+
+def sampling(length: int, temperature: float, top_k: int, top_p: float) -> Sampling:
+    """Raise :class:`UsageError` unless all options are within bounds, ``length`` among them."""
     check_options(temperature, top_k, top_p)
     if length < 0:
         raise UsageError("generate", f"length must be at least 0, found {length}")
-    rng = np.random.default_rng(seed)
-    return partial(sample, rng=rng, temperature=temperature, top_k=top_k, top_p=top_p)
+    return Sampling(float(temperature), min(top_k, MAX_TOKENS), float(top_p))
+
+
+class Pen(Protocol):
+    """What draws one token after another."""
+
+    def read(self, token: int) -> None:
+        """Go on with ``token``."""
+        ...
+
+    def draw(self, forbidden: NDArray[np.intp], most: int) -> int:
+        """The next token, none of the ``forbidden`` ids; at most ``most`` are still to come."""
+        ...
+
+
+class TreePen:
+    """Goes on from the root of ``tree``, and keeps nothing of it but where it is."""
+
+    def __init__(self, tree: Tree, sampling: Sampling, random: "np.random.Generator") -> None:
+        self._tree, self._node = tree, tree.root
+        self._sampling, self._random = sampling, random
+
+    def read(self, token: int) -> None:
+        """Go on with ``token``."""
+        self._node = self._tree.read(self._node.state, token)
+
+    def draw(self, forbidden: NDArray[np.intp], most: int) -> int:
+        """The next token."""
+        return draw(self._node.log_probs, forbidden, self._random.random(), *self._sampling)
 
 
 def generate(
@@ -121,50 +168,36 @@ def generate(
     ``length`` code points in all: the last piece is cut to fit. The same seed gives the same text.
     Options as in :func:`probabilities`.
     """
-    draw = drawing(length, seed, temperature=temperature, top_k=top_k, top_p=top_p)
-    tree = Tree(predictor)
-
-    def read(node: Node, token: int) -> Node:
-        return tree.read(node.state, token)
-
-    return continuation(read, tree.root, predictor.vocabulary, prompt, length, draw)
+    options = sampling(length, temperature, top_k, top_p)
+    pen = TreePen(Tree(predictor), options, np.random.default_rng(seed))
+    return continuation(pen, predictor.vocabulary, prompt, length)
 
 
-def continuation(
-    read: Callable[[Node, int], Node],
-    node: Node,
-    vocabulary: Vocabulary,
-    prompt: str,
-    length: int,
-    draw: Callable[..., int],
-) -> Iterator[str]:
-    """Yield what ``draw`` makes of the text of ``node`` and then ``prompt``, as it is ``read``."""
+def continuation(pen: Pen, vocabulary: Vocabulary, prompt: str, length: int) -> Iterator[str]:
+    """Yield how the text that the ``pen`` has read, and then ``prompt``, goes on."""
     decoder = StreamDecoder(vocabulary)
-    never = [] if vocabulary.unknown is None else [vocabulary.unknown]
-    prompt, forbidden, surplus = _leave_space(vocabulary, prompt, never)
-    for token in vocabulary.encode(prompt):
-        node = read(node, int(token))
+    prompt, forbidden, surplus = _leave_space(vocabulary, prompt)
+    for token in vocabulary.encode(prompt).tolist():
+        pen.read(token)
     while length > 0:
-        token = draw(node.log_probs, forbidden=forbidden + decoder.breaking())
+        token = pen.draw(forbidden, length)
         text = decoder.feed(token)[surplus:][:length]
-        forbidden, surplus = never, 0
+        forbidden, surplus = decoder.barred(), 0
         length -= len(text)
         if text:
             yield text
-        if length > 0:
-            node = read(node, token)
+        pen.read(token)
 
 
-def _leave_space(
-    vocabulary: Vocabulary, prompt: str, never: list[int]
-) -> tuple[str, list[int], int]:
+def _leave_space(vocabulary: Vocabulary, prompt: str) -> tuple[str, NDArray[np.intp], int]:
     """Leave a space at the end of the prompt to the first token, where tokens bring their own.
 
     ``The `` would be read as ``The`` and a lone space, after which no word follows in training.
     Returns the prompt to read, the ids the first token may not be, the characters to cut off it.
     """
-    spaced = {token for token, piece in enumerate(vocabulary.pieces) if piece.startswith(b" ")}
-    longer = any(len(vocabulary.pieces[token]) > 1 for token in spaced)
-    if not (prompt.endswith(" ") and longer):
-        return prompt, never, 0
-    return prompt[:-1], [token for token in range(len(vocabulary)) if token not in spaced], 1
+    if not prompt.endswith(" "):
+        return prompt, vocabulary.barred, 0
+    spaced = [piece.startswith(b" ") for piece in vocabulary.pieces]
+    if not any(len(piece) > 1 for piece in compress(vocabulary.pieces, spaced)):
+        return prompt, vocabulary.barred, 0
+    return prompt[:-1], np.flatnonzero(~np.array(spaced)), 1

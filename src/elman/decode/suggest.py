@@ -1,6 +1,7 @@
 """Predictive text: whole words that complete what is typed, and words that may come next."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from elman.decode.pieces import PieceTable
 from elman.decode.predictor import Predictor, Search, alone
@@ -24,11 +25,23 @@ class Suggestions:
 
 
 class Lexicon:
-    """What a vocabulary does to words: tables made once, used by any number of suggesters."""
+    """What a vocabulary does to words: tables made once, used by any number of suggesters.
+
+    They are made when first needed: who only writes needs none, and they take 0.1 s.
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self.pieces = PieceTable(vocabulary)
-        self.whole = WholeWords(self.pieces) if vocabulary.level == "word" else None
+        self._vocabulary = vocabulary
+
+    @cached_property
+    def pieces(self) -> PieceTable:
+        """How tokens go together with the word being written."""
+        return PieceTable(self._vocabulary)
+
+    @cached_property
+    def whole(self) -> WholeWords | None:
+        """The tokens that are words, of a model of words."""
+        return WholeWords(self.pieces) if self._vocabulary.level == "word" else None
 
 
 class Suggester:
@@ -49,7 +62,7 @@ class Suggester:
         self._options = options or SearchOptions()
         self._check_options()
         self._lexicon = lexicon or Lexicon(predictor.vocabulary)
-        self.reader = Reader(predictor, self._lexicon.pieces)
+        self.reader = Reader(predictor, lambda: self._lexicon.pieces)
 
     def _check_options(self) -> None:
         options = self._options

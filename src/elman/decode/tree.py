@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.decode.predictor import Predictor, Search, State, Wanted, advance, beginning
+from elman.decode.predictor import Predictor, Search, State, Wanted, beginning
 
 
 class Node:
@@ -47,24 +47,32 @@ class Tree:
 
     def read(self, before: State, token: int) -> Node:
         """The node after ``token``, read in the state ``before``."""
-        rows, state = advance(self._predictor, before, np.array([token], np.int32))
-        return Node(before, token, rows[0], state)
+        log_probs, state = self._predictor.step(before, token)
+        return Node(before, token, log_probs, state)
+
+    def plant(self, node: Node, child: Node) -> Node:
+        """Let ``child`` grow from ``node``, unless it is there."""
+        self.grown += 1
+        return node.children.setdefault(child.token, child)
+
+    def child(self, node: Node, token: int) -> Node:
+        """The node after ``node`` and then ``token``."""
+        child = node.children.get(token)
+        if child is None:
+            child = self.plant(node, self.read(node.state, token))
+        return child
 
     def follow(self, tokens: Iterable[int], node: Node | None = None) -> Node:
         """The node at the end of ``tokens`` after ``node``, or after the root."""
         node = node or self.root
         for token in tokens:
-            child = node.children.get(token)
-            if child is None:
-                child = node.children[token] = self.read(node.state, token)
-                self.grown += 1
-            node = child
+            node = self.child(node, token)
         return node
 
     def settle(self, tokens: Iterable[int]) -> None:
         """Move the root to the end of ``tokens`` and forget what does not go on from there."""
         for token in tokens:
-            self.root = self.follow((token,))  # at once, so that what lies behind is given back
+            self.root = self.child(self.root, token)  # and what lies behind is given back
         self.grown = 0 if not self.root.children else self.grown
 
     def prune(self) -> None:

@@ -24,7 +24,7 @@ from elman.encode.words import UNKNOWN_WORD, split
 from elman.errors import DataError, ModelError, UsageError, check_choice
 
 LEVELS = ("byte", "character", "word", "bpe")
-MAX_TOKENS = 1_000_000
+MAX_TOKENS, MAX_MERGES = 160_000, 60_000  # what 64 MiB of memory hold
 DEFAULT_WORDS = 50_000
 
 
@@ -65,8 +65,9 @@ def _check_request(level: str, size: int | None, min_count: int) -> None:
     check_choice("vocabulary", "level", level, LEVELS)
     if size is not None and level in ("byte", "character"):
         raise UsageError("vocabulary", f"size applies to word and bpe only, found level {level!r}")
-    if size is not None and not 2 <= size <= MAX_TOKENS:
-        raise UsageError("vocabulary", f"size must be from 2 to {MAX_TOKENS:,}, found {size}")
+    most = MAX_MERGES if level == "bpe" else MAX_TOKENS
+    if size is not None and not 2 <= size <= most:
+        raise UsageError("vocabulary", f"size must be from 2 to {most:,}, found {size}")
     if min_count < 1:
         raise UsageError("vocabulary", f"min_count must be at least 1, found {min_count}")
 
@@ -104,7 +105,7 @@ def _read_characters(data: dict[str, Any]) -> CharacterVocabulary:
 
 
 def _read_words(data: dict[str, Any]) -> WordVocabulary:
-    words = _list(data["words"], "words")
+    words = _list(data["words"], "words", MAX_TOKENS)
     for word in words:
         _check_text(word, "words", MAX_PIECE)
     if len(set(words)) != len(words):
@@ -114,7 +115,7 @@ def _read_words(data: dict[str, Any]) -> WordVocabulary:
 
 def _read_bpe(data: dict[str, Any]) -> BytePairVocabulary:
     alphabet = _alphabet(data["alphabet"], "alphabet")
-    merges = _list(data["merges"], "merges")
+    merges = _list(data["merges"], "merges", MAX_MERGES)
     known = set(alphabet)
     pairs: dict[tuple[str, str], None] = {}
     for merge in merges:
@@ -162,10 +163,10 @@ def _check_text(value: object, name: str, longest: int) -> str:
     return value
 
 
-def _list(value: object, name: str) -> list[Any]:
-    if not isinstance(value, list) or len(value) >= MAX_TOKENS:
+def _list(value: object, name: str, most: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) >= most:
         found = f"{len(value):,}" if isinstance(value, list) else type(value).__name__
-        raise _refuse(f"hold a list of at most {MAX_TOKENS - 1:,} {name}, found {found}")
+        raise _refuse(f"hold a list of at most {most - 1:,} {name}, found {found}")
     return value
 
 

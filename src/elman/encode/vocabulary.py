@@ -8,6 +8,7 @@ import codecs
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,21 @@ class Vocabulary(ABC):
     def __len__(self) -> int:
         return len(self.pieces)
 
+    @cached_property
+    def barred(self) -> NDArray[np.intp]:
+        """Ids that are not written where a character begins: unknown, and what none begins with."""
+        return self._barred_after(b"")
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """What each token says by itself; nothing where it is part of a character, or unknown."""
+        return [piece.decode() if _is_whole(piece) else "" for piece in self.pieces]
+
+    def _barred_after(self, begun: bytes) -> NDArray[np.intp]:
+        pieces = enumerate(self.pieces)
+        ids = (i for i, piece in pieces if i == self.unknown or not _is_utf8(begun + piece))
+        return np.fromiter(ids, np.intp)
+
     @abstractmethod
     def encode(self, text: str) -> NDArray[np.int32]:
         """Token ids of the NFC of ``text``, shape ``(N,)``."""
@@ -67,15 +83,16 @@ class StreamDecoder:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._breaking: dict[bytes, list[int]] = {}
+        self._begun = b""  # of a character
+        self._barred: dict[bytes, NDArray[np.intp]] = {}
 
-    def breaking(self) -> list[int]:
-        """Ids of the tokens that cannot come next without breaking a character."""
-        begun = self._utf8.getstate()[0]
-        if begun not in self._breaking:
-            pieces = enumerate(self._vocabulary.pieces)
-            self._breaking[begun] = [i for i, piece in pieces if not _is_utf8(begun + piece)]
-        return self._breaking[begun]
+    def barred(self) -> NDArray[np.intp]:
+        """Ids that must not be written next: unknown, and what would break a character."""
+        if not self._begun:
+            return self._vocabulary.barred
+        if self._begun not in self._barred:
+            self._barred[self._begun] = self._vocabulary._barred_after(self._begun)
+        return self._barred[self._begun]
 
     def feed(self, token: int) -> str:
         """Return the characters that ``token`` completes: none, one or several."""
@@ -84,14 +101,19 @@ class StreamDecoder:
             raise UsageError(
                 "decode", f"ids must be from 0 to {len(vocabulary) - 1}, found {token}"
             )
+        if not self._begun and (whole := vocabulary.texts[token]):
+            return whole
         if token == vocabulary.unknown:
             return self.finish() + vocabulary.unknown_text
-        return self._utf8.decode(vocabulary.pieces[token])
+        text = self._utf8.decode(vocabulary.pieces[token])
+        self._begun = self._utf8.getstate()[0]
+        return text
 
     def finish(self) -> str:
         """End the stream: U+FFFD if a character was left incomplete, else nothing."""
         rest = self._utf8.decode(b"", final=True)
         self._utf8.reset()
+        self._begun = b""
         return rest
 
 
@@ -170,6 +192,14 @@ def _is_utf8(data: bytes) -> bool:
             continue
         return True
     return False
+
+
+def _is_whole(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 # If any bytes complete a character, the lowest or the highest continuation bytes do.

@@ -39,7 +39,17 @@ _IDEOGRAPH = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
     "]"
 )
-IDEOGRAPH = re.compile(_IDEOGRAPH)
+
+
+@cache
+def ideograph() -> re.Pattern[str]:
+    """What matches one Han or Hiragana character. Expressions are made when first needed."""
+    return re.compile(_IDEOGRAPH)
+
+
+@cache
+def _breaks() -> re.Pattern[str]:
+    return re.compile(rf"(?<=\S)(?=\s)|(?<=\n)|(?<! )(?={_IDEOGRAPH})")
 
 
 def _ranges(code_points: Iterable[int]) -> str:
@@ -58,7 +68,7 @@ def _letters_and_marks() -> tuple[str, str]:
     kinds = list(map(unicodedata.category, map(chr, range(0x10000))))
     words = "".join(chr(code) for code, kind in enumerate(kinds) if kind[0] in "LMN")
     # Surrogates are of another kind, so that this is a text like any other.
-    letters = map(ord, IDEOGRAPH.sub("", words))
+    letters = map(ord, ideograph().sub("", words))
     marks = (code for code, kind in enumerate(kinds) if kind[0] == "M")
     return f"[{_ranges(letters)}{_HIGH_LETTERS}]", f"[{_ranges(marks)}{_VARIATION_SELECTORS}]"
 
@@ -75,7 +85,7 @@ class Patterns(NamedTuple):
 
 @cache
 def patterns() -> Patterns:
-    """Made when first needed: it takes 80 ms, which who only steps numbers need not wait for."""
+    """Made when first needed, too: it takes 80 ms, and who only steps numbers needs none."""
     letter, mark = _letters_and_marks()
     joiner = f"[{re.escape(JOINERS)}]"
     word = f"{letter}{{1,64}}(?:{joiner}{letter}{{1,64}}){{0,7}}"
@@ -88,9 +98,6 @@ def patterns() -> Patterns:
     )
     made = (piece, rf" ?({word}|{ideograph})", rf"{word}{joiner}?", letter, mark)
     return Patterns(*map(re.compile, made))
-
-
-_BREAK = re.compile(rf"(?<=\S)(?=\s)|(?<=\n)|(?<! )(?={_IDEOGRAPH})")
 
 
 def split(text: str) -> list[str]:
@@ -114,7 +121,7 @@ def last_break(text: str) -> int:
     if text.isascii() and text[:1] != "\n" and [rest] in (rest.split(), [""]):
         return 0  # a word that is being typed, which is asked for at every letter
     start = 0
-    for match in _BREAK.finditer(text):
+    for match in _breaks().finditer(text):
         start = match.start()
     return start
 

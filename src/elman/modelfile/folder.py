@@ -27,7 +27,8 @@ CONFIG, TENSORS, TOKENIZER, README = (
     "tokenizer.json",
     "README.md",
 )
-LIMITS = {CONFIG: 1 << 20, TENSORS: 8 << 30, TOKENIZER: 64 << 20, README: 1 << 20}  # bytes
+LIMITS = {CONFIG: 1 << 20, TENSORS: 8 << 30, TOKENIZER: 5 << 20, README: 1 << 20}  # bytes
+VALUES = 250_000  # in a JSON file. With these, none takes more than 64 MiB beyond its size.
 
 _TASK = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -130,8 +131,10 @@ def read(folder: str | Path) -> ModelFolder:
 
 def _dump(name: str, value: dict[str, Any]) -> bytes:
     try:
-        data = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        parse_json(data)
+        indent = None if name == TOKENIZER else 2  # a word a line is half as long again
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+        data = text.encode() + b"\n"
+        parse_json(data, VALUES)
     except (TypeError, ValueError, RecursionError) as error:
         raise ModelError("save", f"{name} must be strict JSON: {shown(error)}") from error
     return data
@@ -205,7 +208,7 @@ def _read_bytes(folder: Path, name: str) -> bytes:
 def _read_object(folder: Path, name: str) -> dict[str, Any]:
     data = _read_bytes(folder, name)
     try:
-        value = parse_json(data)
+        value = parse_json(data, VALUES)
     except ValueError as error:
         raise ModelError("model", f"{shown(folder / name)}: {shown(error)}") from None
     if not isinstance(value, dict):

@@ -1,12 +1,15 @@
 """The batcher: what many threads ask for at the same time becomes one product."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.runtime.rows import Rows
+from elman.runtime.engine import log_softmax
+from elman.runtime.plan import Plan
+from elman.runtime.rows import Rows, Step
 
 Array = NDArray[Any]
 
@@ -56,6 +59,11 @@ class Batcher:
         return self._rows.start
 
     @property
+    def plan(self) -> Plan:
+        """The layers."""
+        return self._rows.plan
+
+    @property
     def hidden(self) -> slice:
         """Where in a row the last layer's ``h`` is."""
         return self._rows.hidden
@@ -82,6 +90,39 @@ class Batcher:
         assert mine.result is not None
         return mine.result
 
+    def predict(self, state: Array, token: int) -> tuple[NDArray[np.float64], Array]:
+        """One row and a token's id to the log-probabilities ``(V,)`` of the next, and its row.
+
+        As :meth:`advance`, but who finds nobody at work does it without further ado.
+        """
+        if not self._alone():
+            y, after = self.advance(state, np.array([token]))
+            log_softmax(y)
+            return y[0].astype(np.float64), after
+        try:
+            return self._rows.predict(state, token)
+        finally:
+            self._hand_over()
+
+    def compose(self, *asked: Any) -> Iterator[Step] | None:
+        """:meth:`elman.runtime.rows.Rows.compose` for who finds nobody at work, and else None."""
+        if not self._alone():
+            return None
+        try:
+            return self._rows.compose(*asked)
+        finally:
+            self._hand_over()
+
+    def outputs(self, state: Array) -> Array:
+        """The outputs ``(1, V)`` that a row ``(1, size)`` came with."""
+        return self._rows.outputs(state)
+
+    def _alone(self) -> bool:
+        """Whether nobody is at work. Then the caller is, until it hands over."""
+        with self._lock:
+            alone, self._busy = not self._busy, True
+        return alone
+
     def _lead(self) -> None:
         """Compute for all that wait, then let one of those who came meanwhile do the same."""
         with self._lock:
@@ -92,13 +133,17 @@ class Batcher:
             for ticket in batch:
                 ticket.error = ticket.error or error
         finally:
-            with self._lock:
-                self._busy = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].leads = True
-                    self._waiting[0].wake()
+            self._hand_over()
             for ticket in batch:
                 ticket.wake()
+
+    def _hand_over(self) -> None:
+        """Let one of those who wait compute next."""
+        with self._lock:
+            self._busy = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._waiting[0].wake()
 
     def _compute(self, batch: list[_Ticket]) -> None:
         if len(batch) == 1:

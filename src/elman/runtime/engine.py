@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.core import cores, native, threads
+from elman.decode import sample
 from elman.runtime.plan import Dense, Plan, Recurrent
 
 Array = NDArray[Any]
@@ -22,6 +23,25 @@ class Engine(Protocol):
 
         A row's result does not depend on the others. What the engine itself keeps is lost.
         """
+
+    def predict(self, token: int, state: Array, log_probs: Array, after: Array, /) -> None:
+        """A token's id and one row of states to what comes next ``(V,)``, float64, and its row."""
+
+    def compose(
+        self,
+        token: int,
+        states: Array,
+        forbidden: Array,
+        uniforms: Array,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        tokens: Array,
+        log_probs: Array,
+        after: Array,
+        /,
+    ) -> None:
+        """:meth:`predict` and :func:`draw` with each of ``uniforms``, and so on with the token."""
 
     def state_size(self) -> int:
         """How many numbers the states of all layers have together."""
@@ -94,12 +114,26 @@ def engine(plan: Plan, stack: Any, batch_size: int | None) -> Engine:
     return made
 
 
+def draw(
+    log_probs: NDArray[np.float64], forbidden: NDArray[np.intp], uniform: float, *sampling: Any
+) -> int:
+    """:func:`elman.decode.sample.draw`, in the core, but for the rounding of its sums."""
+    core = native()
+    if core is not None:
+        try:
+            return int(core.draw(log_probs, forbidden, uniform, *sampling))
+        except ValueError:
+            pass  # and be told what is wrong
+    return sample.draw(log_probs, forbidden, uniform, *sampling)
+
+
 def log_softmax(y: Array) -> None:
     """Outputs ``(N, V)`` to log-probabilities, in place, each row as if it were alone."""
     core = native()
     if core is not None:
         core.log_softmax(y)
         return
+    from elman.runtime.textbook import log_softmax as of_row
+
     for row in y:
-        shifted = row.astype(np.float64) - row.max()
-        row[:] = shifted - np.log(np.exp(shifted).sum())
+        row[:] = of_row(row)

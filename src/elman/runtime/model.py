@@ -1,6 +1,5 @@
 """``load``: from a model folder to a model that runs, trusting nothing in it."""
 
-import hashlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ from elman.encode.text import Vocabulary, from_json
 from elman.errors import ModelError, UsageError, check_choice
 from elman.modelfile import ModelFolder, check_tensors, read
 from elman.modelfile.narrow import Narrow
-from elman.modelfile.stack import TASK as STACK
-from elman.modelfile.stack import StackSpec
 from elman.modelfile.text import TASK as TEXT
 from elman.modelfile.text import TextModelSpec
 from elman.runtime.batch import Batcher
@@ -21,7 +18,6 @@ from elman.runtime.engine import pack
 from elman.runtime.plan import FORMATS, Plan, make_plan
 from elman.runtime.predictor import RowsPredictor
 from elman.runtime.rows import Rows
-from elman.runtime.stack import stack_plan
 from elman.runtime.stream import Stream
 from elman.runtime.text import TextStream
 from elman.storage import shown
@@ -105,9 +101,12 @@ def load(folder: str | Path, weights: str | None = None) -> Model:
     held = read(folder)
     if held.task == TEXT:
         return _text(held, weights)
-    if held.task == STACK:
-        return _stack(held, weights)
-    rule = f"{shown(folder)} must be a model of task {TEXT} or {STACK}"
+    from elman.runtime import stack  # 4 ms that a text model does not need
+
+    if held.task == stack.TASK:
+        spec, plan = stack.spec_and_plan(held, weights)
+        return Model(held.task, spec, plan, _fingerprint(held, plan.weights))
+    rule = f"{shown(folder)} must be a model of task {TEXT} or {stack.TASK}"
     raise ModelError("load model", f"{rule}, found {shown(held.task)!r}; use its own command")
 
 
@@ -132,14 +131,9 @@ def _text(held: ModelFolder, weights: str | None) -> TextModel:
     return TextModel(spec, plan, _fingerprint(held, plan.weights), vocabulary)
 
 
-def _stack(held: ModelFolder, weights: str | None) -> Model:
-    spec = StackSpec.from_json(held.spec)
-    check_tensors(held.tensors, spec.tensor_shapes())
-    plan = stack_plan(spec, held.arrays(), weights or held.weights)
-    return Model(STACK, spec, plan, _fingerprint(held, plan.weights))
-
-
 def _fingerprint(held: ModelFolder, weights: str) -> bytes:
+    import hashlib  # see elman.runtime.saved
+
     digest = hashlib.blake2b(digest_size=16)
     digest.update(repr((held.task, held.spec, held.tokenizer, weights)).encode())
     for name, array in sorted(held.tensors.items()):

@@ -4,7 +4,6 @@
 BLAKE2b checksum of all that, 16 bytes. Numbers are little-endian.
 """
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -62,4 +61,6 @@ def _found(data: bytes) -> str:
 
 
 def _checksum(data: bytes) -> bytes:
+    import hashlib  # 3 ms: it loads OpenSSL
+
     return hashlib.blake2b(data, digest_size=SUM).digest()

@@ -10,9 +10,9 @@ from elman.errors import UsageError
 from elman.runtime.engine import engine, pack
 from elman.runtime.plan import Plan, make_plan
 from elman.runtime.saved import STREAM, numbers, seal, unseal
+from elman.runtime.state import State, checked, flat, split
 
 Array = NDArray[Any]
-State = tuple[tuple[Array, ...], ...]
 MAX_BATCH = 1 << 16
 
 
@@ -138,28 +138,9 @@ class Stream:
     @state.setter
     def state(self, state: Sequence[Sequence[ArrayLike]]) -> None:
         """Copies; refuses a wrong one as a whole."""
-        wanted = tuple(len(spec.state_sizes) for spec in self._plan.specs)
-        found = tuple(len(layer) for layer in state)
-        if found != wanted:
-            rule = f"state must be one tuple a layer, of {wanted} arrays"
-            raise UsageError("Stream.state", f"{rule}, found {found}")
-        # All are checked before one is written, so that a refused state changes nothing.
-        checked = [
-            [self._checked(array, size) for array, size in zip(layer, sizes, strict=True)]
-            for layer, sizes in zip(
-                state, (spec.state_sizes.values() for spec in self._plan.specs), strict=True
-            )
-        ]
-        for number, layer in enumerate(checked):
+        for number, layer in enumerate(checked("Stream.state", self._plan, self._rows, state)):
             for index, array in enumerate(layer):
                 self._engine.write(number, index, array)
-
-    def _checked(self, given: ArrayLike, size: int) -> Array:
-        array, shape = np.asarray(given), (*self._rows, size)
-        if array.shape != shape or array.dtype != self._dtype:
-            rule = f"state must hold {self._dtype} arrays of shape {shape} here"
-            raise UsageError("Stream.state", f"{rule}, found {array.dtype} of {array.shape}")
-        return np.ascontiguousarray(array)
 
     def sibling(self, batch_size: int | None = None) -> "Stream":
         """Another stream over the same packed weights, with the initial state."""
@@ -177,27 +158,17 @@ class Stream:
         Raises :class:`~elman.errors.UsageError` for a stream :meth:`from_weights`: only a model
         that was loaded can be told from others.
         """
-        little = self._dtype.newbyteorder("<")
-        arrays = [array.astype(little).tobytes() for layer in self.state for array in layer]
-        return seal(STREAM, self._model("state_bytes"), b"".join(arrays))
+        content = flat(self.state).astype(self._dtype.newbyteorder("<")).tobytes()
+        return seal(STREAM, self._model("state_bytes"), content)
 
     def restore(self, state: bytes) -> None:
         """Take the state that :meth:`state_bytes` gave.
 
         Raises :class:`~elman.errors.DataError` for anything else, and then changes nothing.
         """
-        sizes = [size * (self.batch_size or 1) for size in self._sizes()]
-        most = sum(sizes) * self._dtype.itemsize
-        content = unseal(STREAM, self._model("restore"), state, most)
-        flat = numbers(content, (sum(sizes),), self._dtype)
-        parts = iter(np.split(flat, np.cumsum(sizes)[:-1]))
-        self.state = [
-            [next(parts).reshape(*self._rows, size) for size in spec.state_sizes.values()]
-            for spec in self._plan.specs
-        ]
-
-    def _sizes(self) -> list[int]:
-        return [size for spec in self._plan.specs for size in spec.state_sizes.values()]
+        size = flat(self.state).size
+        content = unseal(STREAM, self._model("restore"), state, size * self._dtype.itemsize)
+        self.state = split(self._plan, self._rows, numbers(content, (size,), self._dtype))
 
     def _model(self, operation: str) -> bytes:
         if self._fingerprint is None:

@@ -1,19 +1,21 @@
 """A stream of text: it reads, is surprised, suggests and writes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from elman.decode.predictor import Search
 from elman.decode.reader import Surprise
-from elman.decode.sample import continuation, drawing
+from elman.decode.sample import Sampling, continuation, sampling
 from elman.decode.suggest import Lexicon, Suggester, Suggestions
-from elman.decode.tree import Node
 from elman.encode.vocabulary import MAX_PIECE
 from elman.errors import DataError
-from elman.runtime.predictor import RowsPredictor
+from elman.runtime.pen import Pen
+from elman.runtime.predictor import NO_TOKEN, RowsPredictor
 from elman.runtime.saved import TEXT, numbers, seal, unseal
+from elman.runtime.state import State
 
 MAX_TYPED = 4 * 2 * MAX_PIECE  # bytes: what a reader leaves unsettled, and UTF-8's longest letters
 
@@ -39,6 +41,33 @@ class TextStream:
         """
         return self._reader.feed(text)
 
+    def timestep(self, x: int | NDArray[np.integer]) -> NDArray[Any]:
+        """One timestep: the id of a token, an int or an array ``()``, to the outputs ``(V,)``.
+
+        They are what ``model.tokens()`` gives after the same tokens, before the softmax. What the
+        token says is part of the text, as if it had been fed, where the text has this token
+        there. Else, and after a part of a character, what was typed ends before the token, and
+        what is fed next begins behind it. Raises :class:`~elman.errors.UsageError` for no id.
+        """
+        y, node = self._predictor.timestep(self._reader.tip.state, x)
+        self._reader.read(node)
+        return y
+
+    @property
+    def state(self) -> State:
+        """For each layer a tuple with a copy of each state ``(H,)`` after all that was fed.
+
+        As in :attr:`elman.runtime.Stream.state`. It can be set to such a tuple; the text is then
+        forgotten, and what is fed next begins there.
+        """
+        return self._predictor.state(self._reader.tip.state)
+
+    @state.setter
+    def state(self, state: Sequence[Sequence[ArrayLike]]) -> None:
+        """Copies; refuses a wrong one as a whole."""
+        row = self._predictor.row("TextStream.state", state)
+        self._reader.go_on(self._predictor.at(row), "")
+
     def suggest(self, n: int = 3) -> Suggestions:
         """Up to n completions of the word that is being typed, and words that may come next."""
         return self._suggester.suggest(n)
@@ -51,6 +80,7 @@ class TextStream:
         self,
         length: int = 500,
         *,
+        prompt: str = "",
         temperature: float = 0.8,
         top_k: int = 0,
         top_p: float = 1.0,
@@ -58,21 +88,21 @@ class TextStream:
     ) -> Iterator[str]:
         """Go on with the text: pieces of it as they are drawn, ``length`` characters in all.
 
+        ``prompt`` is added to the text first, as :meth:`feed` does, which also measures it.
         Options as in :func:`elman.decode.sample.generate`. What was yielded is part of the stream;
         to stop early is to stop asking. The stream must not be fed meanwhile.
         """
-        draw = drawing(length, seed, temperature=temperature, top_k=top_k, top_p=top_p)
-        return self._write(length, draw)
+        options = sampling(length, temperature, top_k, top_p)
+        self._reader.skip(prompt)
+        return self._write(length, options, np.random.default_rng(seed))
 
-    def _write(self, length: int, draw: Callable[..., int]) -> Iterator[str]:
-        tree = self._reader.tree
-        vocabulary = self._predictor.vocabulary
-
-        def read(node: Node, token: int) -> Node:
-            return tree.follow((token,), node)
-
-        for text in continuation(read, tree.root, vocabulary, self._reader.typed, length, draw):
-            self._reader.skip(text)
+    def _write(
+        self, length: int, options: Sampling, random: "np.random.Generator"
+    ) -> Iterator[str]:
+        reader = self._reader
+        pen = Pen(self._predictor, reader.tree, options, random)
+        for text in continuation(pen, reader.vocabulary, reader.typed, length):
+            reader.write(text)
             yield text
 
     def hidden(self) -> NDArray[np.float32]:
@@ -92,7 +122,8 @@ class TextStream:
     def state_bytes(self) -> bytes:
         """All that the stream knows of its text, for :meth:`restore`.
 
-        It holds the state before the last settled token, that token, and what is typed since.
+        It holds the state before the last settled token, that token, and what is typed since; of
+        a state that was set, the state itself and no token.
         """
         root, typed = self._reader.tree.root, self._reader.typed.encode()
         before = root.before.astype(root.before.dtype.newbyteorder("<")).tobytes()
@@ -108,7 +139,8 @@ class TextStream:
         most = 8 + MAX_TYPED + start.nbytes
         content = unseal(TEXT, self._fingerprint, state, most)
         token, size = (int.from_bytes(content[i : i + 4], "little") for i in (0, 4))
-        if token >= len(self._predictor.vocabulary) or size > MAX_TYPED:
+        known = token == NO_TOKEN or token < len(self._predictor.vocabulary)
+        if not known or size > MAX_TYPED:
             found = f"found token {token} and {size} bytes"
             raise DataError("restore", f"a state must hold a known token and a short text, {found}")
         try:
@@ -116,4 +148,6 @@ class TextStream:
         except UnicodeError:
             raise DataError("restore", "a state must hold UTF-8 text, found other bytes") from None
         before = numbers(content[8 + size :], start.shape, start.dtype)
-        self._reader.go_on(self._reader.tree.read(before, token), typed)
+        bare = token == NO_TOKEN
+        root = self._predictor.at(before) if bare else self._reader.tree.read(before, token)
+        self._reader.go_on(root, typed)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.decode.sample import draw
 from elman.errors import check_shape
 from elman.reference import build
 from elman.reference.cell import Cell, State
@@ -32,6 +33,12 @@ class TextbookStack:
                 self.layers.append(build(layer.spec, arrays))
         self.cells = [layer for layer in self.layers if not isinstance(layer, Affine)]
         self.keep = [layer.keep for layer in plan.layers if isinstance(layer, Recurrent)]
+
+
+def log_softmax(row: Array) -> Array:
+    """Outputs ``(V,)`` to log-probabilities of the same type."""
+    shifted = row.astype(np.float64) - row.max()
+    return np.asarray(shifted - np.log(np.exp(shifted).sum()), row.dtype)
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,29 @@ class TextbookStream:
         for row in range(len(states)):
             one.load(states[row])
             one.timestep(x[row : row + 1], out[row : row + 1])
-            after[row] = np.concatenate([s[0] for layer in one._states for s in layer])
+            found = (s[0] for layer in one._states for s in layer)
+            after[row] = np.concatenate([states[row, :0], *found])
+
+    def predict(self, token: int, state: Array, log_probs: Array, after: Array, /) -> None:
+        """A token's id and one row of states to log-probabilities ``(V,)`` and its new row."""
+        y = np.empty((1, self._stack.plan.output_size), self._stack.plan.dtype)
+        self.advance(np.array([token]), state, y, after)
+        log_probs[:] = log_softmax(y[0])
+
+    def compose(
+        self,
+        token: int,
+        state: Array,
+        forbidden: Array,
+        uniforms: Array,
+        *rest: Any,
+    ) -> None:
+        """Draw a token for each of ``uniforms``, one from what comes after the other."""
+        *sampling, tokens, log_probs, after = rest
+        for i, uniform in enumerate(uniforms.tolist()):
+            self.predict(token, state, log_probs[i], after[i : i + 1])
+            tokens[i] = token = draw(log_probs[i], forbidden, uniform, *sampling)
+            state = after[i : i + 1]
 
     def load(self, states: Array) -> None:
         """The states of all layers, one after the other; of one row."""

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from elman.decode.predictor import Predictor
 from elman.encode.text import Vocabulary
 from elman.modelfile.text import TextModelSpec
 from elman.nn import GRU, LSTM, RNN
@@ -50,7 +51,7 @@ class TextModel(nn.Module):
         return logits, state
 
 
-class TorchPredictor:
+class TorchPredictor(Predictor):
     """A :class:`TextModel` as ``elman.decode`` sees it: NumPy in, NumPy out, one token at a time.
 
     A state is the recurrent layers' state of N rows, or None before the first token.

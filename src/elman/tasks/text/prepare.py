@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from elman.encode import text as encode
 from elman.encode.text import Vocabulary
 from elman.errors import DataError
+from elman.modelfile.folder import LIMITS, TOKENIZER
 from elman.storage import read_file, storage, write_file
 from elman.tasks.text import corpus
 from elman.tasks.text.config import SIZED, DataConfig
 from elman.tasks.text.tokens import load_tokens, save_tokens
-
-MAX_TOKENIZER = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +84,6 @@ def _build(corpus: Corpus, config: DataConfig) -> Vocabulary:
 def _load(path: Path) -> Vocabulary:
     with storage("load tokens", path):
         try:
-            return encode.from_json(json.loads(read_file(path, MAX_TOKENIZER)))
+            return encode.from_json(json.loads(read_file(path, LIMITS[TOKENIZER])))
         except ValueError as error:
             raise DataError("load tokens", f"{path}: {error}; start a new run") from None
