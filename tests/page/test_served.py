@@ -140,7 +140,9 @@ def test_the_heat_map_shows_the_models_states(live: Page, model: TextModel) -> N
     assert live.evaluate("heat.toDataURL()") != before
     live.get_by_label("Unit", exact=True).first.fill("30")
     live.get_by_text("The unit as a table").click()
-    shown = live.locator("#values tbody td:last-child").all_inner_texts()
+    values = live.locator("#values tbody td:last-child")
+    expect(values).to_have_count(len(TEXT))
+    shown = values.all_inner_texts()
     stream, states = model.stream(), []
     for character in TEXT:
         stream.feed(character)
