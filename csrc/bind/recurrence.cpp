@@ -113,7 +113,7 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, boo
         s.normal_u = need<T>(out, "normal_u", N * gates * H);
         s.scale_u = need<T>(out, "scale_u", N);
     }
-    if (s.gain_c) {
+    if (s.gain_c && (s.saving || again)) {
         s.normal_c = need<T>(out, "normal_c", N * H);
         s.scale_c = need<T>(out, "scale_c", N);
     }

@@ -8,10 +8,10 @@
 #include "cells/elman.h"
 #include "cells/gru.h"
 #include "cells/lstm.h"
+#include "recurrence/norm.h"
 #include "recurrence/pack.h"
 #include "recurrence/product.h"
 #include "recurrence/totals.h"
-#include "simd/norm.h"
 
 namespace elman::ELMAN_ISA {
 
@@ -233,37 +233,21 @@ class Backward {
     // From dL/da_t and dL/du_t normalised to those of the products.
     void through_norms(size_t t, size_t i) {
         const size_t row = s.row(t, share.row_at(i));
-        through_norm(row, s.normal_a, s.gain_ih, s.scale_a, d.a, d.narrow_a,
-                     [&](size_t p, size_t g, Vec<T> v) { totals.add_gain_a(p, g, v); });
-        through_norm(row, s.normal_u, s.gain_hh, s.scale_u, d.u, d.narrow_u,
-                     [&](size_t p, size_t g, Vec<T> v) { totals.add_gain_u(p, g, v); });
+        through_norm_of(row, s.normal_a, s.gain_ih, s.scale_a, d.a, d.narrow_a, totals.gain_a);
+        through_norm_of(row, s.normal_u, s.gain_hh, s.scale_u, d.u, d.narrow_u, totals.gain_u);
     }
 
-    template <class Add>
-    void through_norm(size_t row, const T* normal, const T* gain, const T* scale, T* gradients,
-                      uint16_t* narrowed_to, Add add) {
-        const size_t width = G * s.units, from = row * width;
-        ThroughNorm<T> through;
-        for (size_t p = 0; p < share.panel_end; ++p)
-            for (size_t g = 0; g < G; ++g) {
-                const size_t col = g * s.units + p * L, n = s.units - p * L;
-                const Vec<T> gradient = load<T>(gradients + from + col, n);
-                const Vec<T> v = load<T>(normal + from + col, n);
-                const Vec<T> inside = gradient * load<T>(gain + col, n);
-                add(p, g, gradient * v);
-                through.add(inside, v);
-                store<T>(part.get() + (p * G + g) * L, inside);
-            }
-        through.finish(width, scale[row]);
-        for (size_t p = 0; p < share.panel_end; ++p)
-            for (size_t g = 0; g < G; ++g) {
-                const size_t to = from + g * s.units + p * L, n = s.units - p * L;
-                const Vec<T> inside = load<T>(part.get() + (p * G + g) * L);
-                const Vec<T> v = through.of(inside, load<T>(normal + to, n));
-                store<T>(gradients + to, v, n);
+    void through_norm_of(size_t row, const T* normal, const T* gain, const T* scale, T* gradients,
+                         uint16_t* narrow_to, std::vector<T>& total) {
+        const size_t from = row * G * s.units;
+        through_norm<T, G>(
+            gradients + from, s.units, normal + from, gain, scale[row], part.get(),
+            [&](size_t at, Vec<T> v) { store<T>(&total[at], load<T>(&total[at]) + v); },
+            [&](size_t col, size_t n, Vec<T> v) {
+                store<T>(gradients + from + col, v, n);
                 if constexpr (tiled<T>)
-                    if (narrowed_to) narrow(v, n, narrowed_to + to);
-            }
+                    if (narrow_to) narrow(v, n, narrow_to + from + col);
+            });
     }
 
     // Calls done(panel, i, product) for all of a timestep's rows of gradients `from`, (N, G*H).

@@ -9,9 +9,9 @@
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "recurrence/biases.h"
+#include "recurrence/norm.h"
 #include "recurrence/pack.h"
 #include "recurrence/product.h"
-#include "simd/norm.h"
 
 namespace elman::ELMAN_ISA {
 
@@ -33,7 +33,7 @@ class Forward {
           capacity(std::max(share.rows(s.batch), s.x ? piece : 1)),
           u(scratch<T>(capacity * stride)),
           apart(scratch<T>(gru ? capacity * share.panels() * L : 0)),
-          normal(scratch<T>(share.panels() * L)),
+          seen_c(scratch<T>(share.panels() * L)),
           past(s.batch * s.order),
           past_c(s.batch),
           entering(s.batch),
@@ -124,8 +124,8 @@ class Forward {
         multiply(packed, count, product_at(0, share.panel), t % 2, ready, done);
         for (size_t i = 0; !at_once && i < count; ++i) {
             if (s.gain_hh)
-                normalise_gates(product_at(i, 0), s.row(t, share.row_at(i)), s.gain_hh, s.bias_hh,
-                                s.normal_u, s.scale_u);
+                normalise(product_at(i, 0), s.row(t, share.row_at(i)), s.gain_hh, s.bias_hh,
+                          s.normal_u, s.scale_u);
             for (size_t p = share.panel; p < share.panel_end; ++p) activate(t, i, p);
             if (lstm && s.gain_hh) normalise_c(t, i);
             for (size_t p = share.panel; p < share.panel_end; ++p) put_out(t, i, p);
@@ -269,16 +269,12 @@ class Forward {
 
     // The LSTM's h, and zoneout (Krueger et al. 2017, equation 4).
     void put_out(size_t t, size_t i, size_t panel) {
-        const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L;
-        const size_t n = s.units - col, place = s.place(t, b), at = place * s.units + col;
+        const size_t b = share.row_at(i), place = s.place(t, b), col = panel * L;
+        const size_t n = s.units - col, at = place * s.units + col;
         if constexpr (lstm) {
             const Vec<T> o = load<T>(product_at(i, panel));
-            Vec<T> seen = load<T>(s.c + at, n);
+            const Vec<T> seen = s.gain_c ? load<T>(seen_c.get() + col) : load<T>(s.c + at, n);
             if (s.keep_c) keep(s.keep_c, place, col, past_c[b], s.c);
-            if (s.gain_c) {
-                seen = load<T>(s.normal_c + row * s.units + col, n) * load<T>(s.gain_c + col, n);
-                if (s.bias_c) seen += load<T>(s.bias_c + col, n);
-            }
             store<T>(s.h + at, o * tanh<T>(seen), n);
         }
         if (s.keep_h) keep(s.keep_h, place, col, past[b * s.order], s.h);
@@ -291,50 +287,33 @@ class Forward {
         store<T>(at, k * load<T>(old + col, n) + (1 - k) * load<T>(at, n), n);
     }
 
-    // use(column, lanes, where in a row of products) for every vector of a row of all gates.
-    template <class Use>
-    void each_gate(Use use) const {
-        for (size_t p = 0; p < share.panel_end; ++p)
-            for (size_t g = 0; g < G; ++g)
-                use(g * s.units + p * L, s.units - p * L, (p * G + g) * L);
-    }
-
     // A normalised input part goes to the gates, where the activation finds it.
     void normalise_a(size_t row, T* product) {
         T* const gates = s.gates + row * G * s.units;
         if (!s.x)
-            each_gate([&](size_t col, size_t n, size_t at) {
+            each_gate<T, G>(s.units, [&](size_t col, size_t n, size_t at) {
                 store<T>(product + at, load<T>(gates + col, n));
             });
-        normalise_gates(product, row, s.gain_ih, s.bias_ih, s.normal_a, s.scale_a);
-        each_gate([&](size_t col, size_t n, size_t at) {
+        normalise(product, row, s.gain_ih, s.bias_ih, s.normal_a, s.scale_a);
+        each_gate<T, G>(s.units, [&](size_t col, size_t n, size_t at) {
             store<T>(gates + col, load<T>(product + at), n);
         });
     }
 
-    // Ba et al. (2016), equation 20, of a row of products.
-    void normalise_gates(T* product, size_t row, const T* gain, const T* bias, T* normal,
-                         T* scale) const {
-        const T found = centre<T, G>(product, s.units);
-        if (s.saving) scale[row] = found;
-        each_gate([&](size_t col, size_t n, size_t at) {
-            const Vec<T> v = load<T>(product + at) * found;
-            if (s.saving) store<T>(normal + row * G * s.units + col, v, n);
-            const Vec<T> shift = bias ? load<T>(bias + col, n) : Vec<T>{};
-            store<T>(product + at, v * load<T>(gain + col, n) + shift);
-        });
+    void normalise(T* product, size_t row, const T* gain, const T* bias, T* normal,
+                   T* scale) const {
+        T* const kept = s.saving ? normal + row * G * s.units : nullptr;
+        normalise_gates<T, G>(product, s.units, gain, bias, kept, scale + row);
     }
 
+    // Leaves c normalised in `seen_c`, for `put_out`.
     void normalise_c(size_t t, size_t i) {
         const size_t b = share.row_at(i), row = s.row(t, b);
-        T* const c = normal.get();
-        for (size_t p = 0; p < share.panel_end; ++p)
-            store<T>(c + p * L, load<T>(s.c + s.place(t, b) * s.units + p * L, s.units - p * L));
-        const T found = centre<T, 1>(c, s.units);
-        if (s.saving) s.scale_c[row] = found;
-        for (size_t p = 0; p < share.panel_end; ++p)
-            store<T>(s.normal_c + row * s.units + p * L, load<T>(c + p * L) * found,
-                     s.units - p * L);
+        const T* const c = s.c + s.place(t, b) * s.units;
+        for (size_t col = 0; col < s.units; col += L)
+            store<T>(seen_c.get() + col, load<T>(c + col, s.units - col));
+        normalise_gates<T, 1>(seen_c.get(), s.units, s.gain_c, s.bias_c,
+                              s.saving ? s.normal_c + row * s.units : nullptr, s.scale_c + row);
     }
 
     void put_last(size_t b) {
@@ -363,7 +342,7 @@ class Forward {
     const size_t capacity;    // rows of u
     const Scratch<T> u;       // the products, [row][panel][gate][lane]
     const Scratch<T> apart;   // the input part of the GRU's n, [row][panel][lane]
-    const Scratch<T> normal;  // c of one row, where it is normalised
+    const Scratch<T> seen_c;  // c of one row, where it is normalised
     size_t piece_end = 0;     // up to which timestep the input part is computed
     size_t base = 0;          // where this timestep's rows are among those of u
     std::vector<const T*> past, past_c, entering, rows;

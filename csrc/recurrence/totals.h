@@ -19,12 +19,12 @@ class Totals {
 
   public:
     Totals(const Share<T>& share, size_t gates)
-        : share_(share),
+        : gain_a(share.panels() * gates * L),
+          gain_u(gain_a),
+          share_(share),
           gates_(gates),
           a_(size(gates)),
           u_(size(gates)),
-          gain_a_(size(gates)),
-          gain_u_(size(gates)),
           peephole_(size(3)),
           gain_c_(size(1)),
           bias_c_(size(1)) {}
@@ -37,8 +37,6 @@ class Totals {
         }
         for (size_t g = 0; G == 4 && g < 3; ++g) increase(peephole_, panel, g, 3, sums.peephole[g]);
     }
-    void add_gain_a(size_t panel, size_t g, Vec<T> v) { increase(gain_a_, panel, g, gates_, v); }
-    void add_gain_u(size_t panel, size_t g, Vec<T> v) { increase(gain_u_, panel, g, gates_, v); }
     void add_norm_c(size_t panel, Vec<T> gain, Vec<T> bias) {
         increase(gain_c_, panel, 0, 1, gain);
         increase(bias_c_, panel, 0, 1, bias);
@@ -48,12 +46,14 @@ class Totals {
     void put(const Gradients<T>& to, size_t units, bool first) const {
         put(a_, to.bias_a, gates_, units, first);
         put(u_, to.bias_u, gates_, units, first);
-        put(gain_a_, to.gain_a, gates_, units, first);
-        put(gain_u_, to.gain_u, gates_, units, first);
+        put(gain_a, to.gain_a, gates_, units, first);
+        put(gain_u, to.gain_u, gates_, units, first);
         put(peephole_, to.peephole, 3, units, first);
         put(gain_c_, to.gain_c, 1, units, first);
         put(bias_c_, to.bias_c, 1, units, first);
     }
+
+    std::vector<T> gain_a, gain_u;  // [panel][gate][lane]
 
   private:
     size_t size(size_t parts) const { return share_.panels() * parts * L; }
@@ -75,7 +75,7 @@ class Totals {
 
     const Share<T>& share_;
     size_t gates_;
-    std::vector<T> a_, u_, gain_a_, gain_u_, peephole_, gain_c_, bias_c_;
+    std::vector<T> a_, u_, peephole_, gain_c_, bias_c_;
 };
 
 }  // namespace elman::ELMAN_ISA

@@ -68,7 +68,7 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     if norm and training:
         shapes |= {"normal_a": (rows, width), "scale_a": (rows,)}
         shapes |= {"normal_u": (rows, width), "scale_u": (rows,)}
-    if norm and lstm:
+    if norm and lstm and training:
         shapes |= {"normal_c": (rows, units), "scale_c": (rows,)}
     return shapes
 

@@ -65,7 +65,8 @@ class OnCore {
     // As without gradients: nothing is kept that is not asked for.
     void forward_alone() {
         s.saving = false;
-        s.inner = s.normal_a = s.scale_a = s.normal_u = s.scale_u = nullptr;
+        s.inner = s.normal_a = s.scale_a = s.normal_u = s.scale_u = s.normal_c = s.scale_c =
+            nullptr;
         if (s.x && !s.gain_hh) s.gates = nullptr;
         forward();
     }
