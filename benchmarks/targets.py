@@ -85,6 +85,17 @@ def slowest_refusal(rows: Rows) -> float | None:
     return max((each.amount for each in found), default=None)
 
 
+def p95(sessions: int) -> Callable[[Rows], float | None]:
+    """Seconds within which 95 of a hundred suggestions come, so many sessions typing."""
+
+    def found(rows: Rows) -> float | None:
+        chosen = [row for row in rows if row.shape == f"{sessions} at 5 keys/s"]
+        figure = chosen[0].figures.get("p95") if chosen else None
+        return figure and figure.amount
+
+    return found
+
+
 def p95_past_the_limit(rows: Rows) -> float | None:
     """How much longer suggestions take for those who are in while others are refused."""
     held = {"slowest refusal" in row.figures: row for row in rows if row.shape.startswith("50 ")}
@@ -209,6 +220,8 @@ TARGETS: dict[str, list[Target]] = {
     "sessions": [_sessions(64)],
     "memory": [],
     "server": [
+        Target("p95 of 50 sessions at 5 keys/s, seconds", 0.1, p95(50), at_most=True),
+        Target("p95 of 200 sessions at 5 keys/s, seconds", 1.0, p95(200), at_most=True),
         Target("seconds until a refusal past the limit", 1.0, slowest_refusal, at_most=True),
         Target("p95 with refusals, of p95 without", 2.0, p95_past_the_limit, at_most=True),
     ],

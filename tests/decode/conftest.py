@@ -30,7 +30,7 @@ class ChainPredictor(Predictor):
         with np.errstate(divide="ignore"):
             return np.log(self.table[rows]), state
 
-    def select(self, state: State, rows: NDArray[np.intp]) -> State:
+    def select(self, state: State, rows: slice) -> State:
         return state[rows]
 
     def join(self, states: list[State]) -> State:

@@ -6,8 +6,9 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from elman.decode.predictor import together
 from elman.decode.suggest import Suggester, suggest
-from elman.decode.wordbeam import BeamOptions
+from elman.decode.wordsearch import TOGETHER, SearchOptions
 from elman.encode.bpe import BytePairVocabulary
 from elman.encode.text import ByteVocabulary, CharacterVocabulary, WordVocabulary
 from elman.encode.words import split
@@ -83,10 +84,10 @@ def enumerate_words(predictor, settled, begun, longest):
 
 @pytest.mark.parametrize("typed", TYPED, ids=repr)
 @pytest.mark.parametrize("level", VOCABULARIES)
-def test_wide_beam_is_exact(make_chain, level, typed):
+def test_a_complete_search_is_exact(make_chain, level, typed):
     predictor = make_chain(*VOCABULARIES[level])
     exact = enumerate_words(predictor, *TYPED[typed], longest=2)
-    suggester = Suggester(predictor, BeamOptions(width=4000, longest=2, slack=0))
+    suggester = Suggester(predictor, SearchOptions(most=4000, longest=2, share=0))
     suggester.feed(typed)
     found = {item.text: item.probability for item in suggester.words(100)}
     best = dict(sorted(exact.items(), key=lambda item: (-item[1], item[0]))[:100])
@@ -97,23 +98,75 @@ def test_wide_beam_is_exact(make_chain, level, typed):
 
 @pytest.mark.parametrize("typed", TYPED, ids=repr)
 @pytest.mark.parametrize("seed", range(3))
-def test_default_beam_finds_the_best_characters(make_chain, typed, seed):
-    predictor = make_chain(*VOCABULARIES["character"], seed=seed)
-    exact = enumerate_words(predictor, *TYPED[typed], longest=5)
-    suggester = Suggester(predictor, BeamOptions(longest=5))
+@pytest.mark.parametrize("level", VOCABULARIES)
+def test_the_best_are_found(make_chain, level, typed, seed):
+    predictor = make_chain(*VOCABULARIES[level], seed=seed)
+    exact = enumerate_words(predictor, *TYPED[typed], longest=3)
+    suggester = Suggester(predictor, SearchOptions(longest=3))
     suggester.feed(typed)
     found = suggester.words(3)
-    # What is found is as probable as the best, but for a tenth; nothing is reported too high.
+    # What is found is as probable as the best, but for the slack; nothing is reported too high.
     best = sorted(exact.values(), reverse=True)[:3]
-    assert [exact[item.text] for item in found] == pytest.approx(best, rel=0.1)
+    assert [exact[item.text] for item in found] == pytest.approx(best, rel=0.005)
     for item in found:
-        assert 0.9 * exact[item.text] <= item.probability <= exact[item.text] * (1 + 1e-9)
+        assert 0.93 * exact[item.text] <= item.probability <= exact[item.text] * (1 + 1e-9)
+
+
+def test_searches_in_company_find_what_each_finds_alone(make_chain):
+    """Their timesteps are computed in one product, and each gets its own rows."""
+    predictor = make_chain(*VOCABULARIES["bpe"])
+    suggesters = []
+    for typed in TYPED:
+        suggesters.append(Suggester(predictor))
+        suggesters[-1].feed(typed)
+    searches = {number: each.suggesting() for number, each in enumerate(suggesters)}
+    answers, found, sizes = dict.fromkeys(searches), {}, []
+    while searches:
+        wanted = {}
+        for number, search in list(searches.items()):
+            try:
+                wanted[number] = search.send(answers[number])
+            except StopIteration as end:
+                found[number] = end.value
+                del searches[number]
+        sizes.append(len(wanted))
+        if wanted:
+            answers = dict(zip(wanted, together(list(wanted.values())), strict=True))
+    assert max(sizes) == len(TYPED)
+    assert [found[number] for number in sorted(found)] == [
+        suggest(predictor, typed) for typed in TYPED
+    ]
+
+
+def test_what_is_read_at_most(make_chain):
+    """However flat the predictions are: a model that knows nothing is not searched for ever."""
+    vocabulary = CharacterVocabulary("abcdefghijklmnopqrstuvwxyz ")
+    predictor = make_chain(vocabulary, "abcdefghijklmnopqrstuvwxyz ")
+    predictor.table[:] = 1 / len(vocabulary)
+    counts, advance = [], predictor.advance
+
+    def counted(state, tokens):
+        counts.append(tokens.size)
+        return advance(state, tokens)
+
+    predictor.advance = counted
+    found = suggest(predictor, "", 100, SearchOptions(most=200)).next_words
+    assert sum(counts) < 200 + 10 and max(counts) == TOGETHER
+    assert len(found) == 100 and all(len(item.text) <= 3 for item in found)
+
+
+def test_a_long_word_in_many_tokens_is_followed_to_its_end(make_chain):
+    """It can be written in more ways than there are atoms; the likeliest are followed."""
+    predictor = make_chain(*VOCABULARIES["bpe"])
+    completions = suggest(predictor, " " + "aab" * 20).completions
+    assert completions[0].text.startswith("aab" * 20)
+    assert 0 < sum(item.probability for item in completions) <= 1
 
 
 def test_different_tokens_of_one_word_are_summed(make_table):
     vocabulary = BytePairVocabulary(" ab", [("a", "b")])  # 0 unknown, " " 1, a 2, b 3, ab 4
     table = np.tile([0.0, 0.5, 0.2, 0.2, 0.1], (97, 1))
-    found = suggest(make_table(vocabulary, table), "a", 2, BeamOptions(slack=0)).completions
+    found = suggest(make_table(vocabulary, table), "a", 2, SearchOptions(share=0)).completions
     # P(a..) = P(a) + P(ab) = 0.3. "a": a, end. "ab": a b end, or ab end.
     assert [item.text for item in found] == ["a", "ab"]
     expected = [0.2 * 0.5 / 0.3, (0.2 * 0.2 + 0.1) * 0.5 / 0.3]
@@ -196,12 +249,13 @@ def test_accent_typed_after_its_letter(make_chain):
 @pytest.mark.parametrize(
     ("options", "n", "message"),
     [
-        (BeamOptions(width=0), 3, "width must be from 1 to 4096, found 0"),
-        (BeamOptions(longest=65), 3, "longest must be from 1 to 64, found 65"),
-        (BeamOptions(slack=2), 3, "slack must be from 0 to 1, found 2"),
-        (BeamOptions(), 0, "n must be from 1 to 100, found 0"),
+        (SearchOptions(most=0), 3, "most must be from 1 to 65,536, found 0"),
+        (SearchOptions(longest=65), 3, "longest must be from 1 to 64, found 65"),
+        (SearchOptions(share=-1), 3, "share must be from 0 to 1, found -1"),
+        (SearchOptions(slack=2), 3, "slack must be from 0 to 1, found 2"),
+        (SearchOptions(), 0, "n must be from 1 to 100, found 0"),
     ],
-    ids=["width", "longest", "slack", "n"],
+    ids=["most", "longest", "share", "slack", "n"],
 )
 def test_bounds(make_chain, options, n, message):
     with pytest.raises(UsageError, match=re.escape(message)):

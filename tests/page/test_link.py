@@ -43,8 +43,10 @@ def test_away_is_said_and_typing_goes_on(page: Page, peer: Peer) -> None:
     expect(page.get_by_role("alert")).to_contain_text("The server is away")
     page.keyboard.type("ng!")
     assert text_of(page) == "the king!"
+    remedy = page.get_by_role("button", name="Try now")
+    remedy.click(trial=True)
     peer.on_connect = None
-    page.get_by_role("button", name="Try now").click()
+    remedy.evaluate("button => button.click()")  # at once: on a busy machine it is back by itself
     page.wait_for_selector(LOADED)
     expect(page.locator("#trouble")).to_be_hidden()
     settled(page)

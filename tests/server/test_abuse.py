@@ -1,6 +1,7 @@
 """Peers that mean harm are answered or cut within a second; the honest are served as before."""
 
 import json
+import select
 import socket
 import statistics
 import struct
@@ -14,6 +15,8 @@ from server import abuse
 from server.abuse import START, frame
 from server.serving import TOKEN, alone, offered, serving
 from websockets.exceptions import ConnectionClosed
+
+from elman.server.limits import EARLY, EARLY_ROOM, PATIENCE
 
 pytestmark = pytest.mark.timeout(120)
 MEMORY = 512 << 20
@@ -75,9 +78,41 @@ def test_the_second_header_of_a_connection_byte_by_byte(server):
     assert ended(held, begun) == b""
 
 
-def test_a_connection_that_says_nothing(server):
+def test_a_browser_opens_a_connection_ahead_of_need(server):
+    held = server.raw()
+    time.sleep(2.5 * PATIENCE)
+    held.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert held.recv(1 << 12).startswith(b"HTTP/1.1 200")
+    held.close()
+
+
+def test_a_connection_that_says_nothing_for_ever(server):
+    begun, held = time.monotonic(), server.raw()
+    held.settimeout(2 * EARLY)
+    assert held.recv(1) == b""
+    assert EARLY - 0.1 < time.monotonic() - begun < EARLY + PATIENCE + SOON
+    held.close()
+
+
+def test_a_header_that_begins_late_must_end_all_the_same(server):
+    held = server.raw()
+    time.sleep(1.5 * PATIENCE)
     begun = time.monotonic()
-    assert ended(server.raw(), begun) == b""
+    held.sendall(b"G")
+    assert ended(held, begun) == b""
+
+
+def test_connections_that_say_nothing_are_cut_soon_where_they_are_many(server):
+    begun = time.monotonic()
+    held = [server.raw() for _ in range(EARLY_ROOM + 200)]
+    opened = time.monotonic() - begun
+    alive = len(held)
+    while alive > EARLY_ROOM and time.monotonic() - begun < opened + PATIENCE + SOON:
+        time.sleep(0.05)
+        alive = len(held) - len(select.select(held, (), (), 0)[0])
+    assert alive <= EARLY_ROOM
+    for each in held:
+        each.close()
 
 
 def test_a_header_too_long(server):

@@ -70,7 +70,8 @@ def cookie(server):
     assert answer.status == 303 and answer.headers["Location"] == "/"
     set_cookie = answer.headers["Set-Cookie"]
     assert set_cookie.startswith(f"elman-{server.port}=")
-    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(set_cookie.split("; "))
+    attributes = {"HttpOnly", "SameSite=strict", "Path=/"}
+    assert set(set_cookie.split("; ")[1:]) == attributes  # no Secure: this is http
     return set_cookie.partition(";")[0]
 
 
@@ -109,6 +110,14 @@ def test_the_address_is_spent_by_its_host_alone(folder):
         assert server.ask("GET", path, headers=rebound, token=False).status == 403
         assert server.ask("HEAD", path, token=False).status == 401
         assert server.ask("GET", path, token=False).status == 303
+
+
+def test_behind_https_the_cookie_is_for_https_alone(folder):
+    with serving(folder) as server:
+        path = server.once.partition(str(server.port))[2]
+        answer = server.ask("GET", path, headers={"X-Forwarded-Proto": "https"}, token=False)
+        attributes = {"HttpOnly", "SameSite=strict", "Path=/", "Secure"}
+        assert set(answer.headers["Set-Cookie"].split("; ")[1:]) == attributes
 
 
 def test_the_cookie_outlives_the_server_where_the_token_does(folder):

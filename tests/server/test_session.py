@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.serving import LETTERS, alone, offered
 
+from elman.decode.predictor import alone as compute
 from elman.errors import DataError
 from elman.runtime import Batcher
-from elman.server.limits import MAX_TEXT, Bucket
+from elman.server.limits import MAX_TEXT, Bucket, Limits
+from elman.server.live import Conversation
 from elman.server.record import MemoryStore, Record
 from elman.server.session import SLICE, Session
 
@@ -28,6 +31,11 @@ def do(job):
             next(job)
         except StopIteration as done:
             return done.value
+
+
+def told(session):
+    """The suggestions of a session, each timestep computed by itself."""
+    return compute(session.suggestions())
 
 
 def say(session, keep, insert):
@@ -48,7 +56,7 @@ def test_any_edits_are_as_if_the_text_was_typed_at_once(model, batcher, steps):
     nats, suggested = alone(model, expected)
     assert session.text == expected
     assert session.record().nats == tuple(nats)
-    assert offered(session.suggestions()) == suggested
+    assert offered(told(session)) == suggested
     # Kept and gone on with elsewhere, it is the same session.
     record = Record.from_fields(session.record().fields())
     again = Session.restored(record, model, batcher)
@@ -56,7 +64,7 @@ def test_any_edits_are_as_if_the_text_was_typed_at_once(model, batcher, steps):
     for each in (session, again):
         say(each, len(expected) // 2, "漢 x")
     assert again.record() == session.record()
-    assert again.suggestions() == session.suggestions()
+    assert told(again) == told(session)
 
 
 def test_going_back_reads_little_again(model, batcher):
@@ -126,6 +134,28 @@ def test_damaged_records_are_refused(model, batcher):
             Record.from_fields({key: value for key, value in fields.items() if key != name})
     with pytest.raises(DataError):
         Session.restored(replace(record, state=bytes(len(record.state))), model, batcher)
+
+
+def test_what_comes_while_a_turn_waits_is_read_in_it(model, batcher):
+    """Otherwise, where a turn waits long, all suggestions would be of a text that has changed."""
+    service = SimpleNamespace(limits=Limits())
+    conversation = Conversation(None, service)
+    conversation._session = session = Session("m", model, batcher)
+
+    def edit(number, letter):
+        return "edit", {"number": number, "keep": number - 1, "insert": letter}, 0.0
+
+    received = [edit(1, "a")]
+    work = conversation._work(received)  # a job: nothing of it runs before its turn
+    for number, letter in ((2, "b"), (3, "c")):
+        run(conversation._inbox.put(edit(number, letter)))
+    answers = compute(work)
+    assert [(each["type"], each["number"]) for each in answers] == [
+        *(("surprise", number) for number in (1, 2, 3)),
+        ("suggestions", 3),
+    ]
+    assert session.text == "abc" and offered(answers[-1]) == alone(model, "abc")[1]
+    assert len(received) == 3 and conversation._inbox.empty
 
 
 def record(text):

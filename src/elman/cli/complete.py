@@ -10,7 +10,7 @@ import typer
 from elman.cli.models import load_text, typed_text
 
 if TYPE_CHECKING:
-    from elman.decode.wordbeam import Suggestion
+    from elman.decode.wordsearch import Suggestion
 
 BAR = 24  # characters of a probability of 1
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from elman.decode.predictor import Predictor
 from elman.decode.suggest import Suggester
-from elman.decode.wordbeam import BeamOptions
+from elman.decode.wordsearch import SearchOptions
 from elman.encode.text import normalise
 from elman.encode.words import split, word_of
 from elman.errors import DataError, UsageError
@@ -36,7 +36,7 @@ def keystrokes(
     *,
     n: int = 3,
     max_words: int | None = None,
-    options: BeamOptions | None = None,
+    options: SearchOptions | None = None,
 ) -> Score:
     """Type ``text`` as a user would who takes a suggestion as soon as it is the word.
 

@@ -1,11 +1,12 @@
 """How tokens go together with the word being written: tables of a vocabulary, made once.
 
-The beam of :mod:`elman.decode.wordbeam` asks of thousands of tokens at a time whether they carry
-a word on or end it. The first character of the token decides, and what the word ends with.
+The search of :mod:`elman.decode.wordsearch` asks of thousands of tokens at a time whether they
+carry a word on or end it. The first character of the token decides, and what the word ends with.
 """
 
 import codecs
 from bisect import bisect_left
+from collections import defaultdict
 from enum import IntEnum
 from functools import lru_cache
 
@@ -127,6 +128,10 @@ class PieceTable:
         order = sorted(range(len(self.pieces)), key=self.pieces.__getitem__)
         self._order = np.array(order, np.intp)
         self._sorted = [self.pieces[token] for token in order]
+        self._ids = defaultdict[bytes, list[int]](list)
+        for token, piece in enumerate(self.pieces):
+            self._ids[piece].append(token)
+        self._longest = max(map(len, self.pieces))
 
     def starting_with(self, text: bytes) -> NDArray[np.intp]:
         """Ids of the tokens that begin with ``text``."""
@@ -135,12 +140,9 @@ class PieceTable:
         end = bisect_left(self._sorted, text + b"\xff" * 2, lo=begin)
         return self._order[begin:end]
 
-    def beginning(self, text: bytes) -> NDArray[np.intp]:
-        """Ids of the tokens that ``text`` begins with, but is longer than."""
-        found: list[int] = []
-        for size in range(1, len(text)):
-            begin = bisect_left(self._sorted, text[:size])
-            while begin < len(self._sorted) and self._sorted[begin] == text[:size]:
-                found.append(self._order[begin])
-                begin += 1
-        return np.array(found, np.intp)
+    def beginning(self, text: bytes) -> list[tuple[int, int]]:
+        """Ids and sizes of the tokens that ``text`` begins with, but is longer than."""
+        found: list[tuple[int, int]] = []
+        for size in range(1, min(len(text), self._longest + 1)):
+            found += [(token, size) for token in self._ids.get(text[:size], ())]
+        return found

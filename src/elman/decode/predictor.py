@@ -4,8 +4,8 @@ A model has no token for the beginning of a text. Where there is no context at a
 stands for it; a vocabulary without newline uses its first known token.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +39,26 @@ class Predictor(Protocol):
         log_probs, state = advance(self, state, np.array([token], np.int32))
         return log_probs[0], state
 
-    def select(self, state: State, rows: NDArray[np.intp]) -> State:
-        """Gather ``rows`` of a state, in that order; a row may be taken several times."""
+    def select(self, state: State, rows: slice) -> State:
+        """These rows of a state, or a view of them."""
         ...
 
     def join(self, states: Sequence[State]) -> State:
-        """Put the rows of all ``states`` one after the other."""
+        """Copy the rows of all ``states``, one after the other."""
         ...
+
+
+class Wanted(NamedTuple):
+    """A timestep that a search waits for: ``tokens`` (N,), read in ``state``, N rows."""
+
+    predictor: Predictor
+    state: State
+    tokens: NDArray[np.int32]
+
+
+T = TypeVar("T")
+Read = tuple[NDArray[np.float64], State]  # log-probabilities (N, V), the new state
+Search = Generator[Wanted, Read, T]  # it does not compute, so that many may do so in one product
 
 
 def beginning(vocabulary: Vocabulary) -> int:
@@ -70,6 +83,32 @@ def advance(
         )
     check_log_probs(log_probs)
     return np.asarray(log_probs, np.float64), state
+
+
+def alone(search: Search[T]) -> T:
+    """What ``search`` returns, each timestep computed as it is wanted."""
+    try:
+        wanted = next(search)
+        while True:
+            wanted = search.send(advance(*wanted))
+    except StopIteration as end:
+        found: T = end.value
+        return found
+
+
+def together(wanted: Sequence[Wanted]) -> list[Read]:
+    """The timesteps of several searches that share a predictor, in one product."""
+    if len(wanted) == 1:
+        return [advance(*wanted[0])]
+    predictor = wanted[0].predictor
+    states = predictor.join([each.state for each in wanted])
+    log_probs, after = advance(predictor, states, np.concatenate([each.tokens for each in wanted]))
+    ends = np.cumsum([len(each.tokens) for each in wanted]).tolist()
+    rows = [slice(first, last) for first, last in zip([0, *ends], ends, strict=False)]
+    # Copies: a search that keeps its rows must not keep those of all others.
+    return [
+        (log_probs[some].copy(), predictor.join([predictor.select(after, some)])) for some in rows
+    ]
 
 
 def check_log_probs(log_probs: NDArray[np.floating]) -> None:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from elman.decode.pieces import PieceTable
-from elman.decode.predictor import Predictor
+from elman.decode.predictor import Predictor, Search, alone
 from elman.decode.reader import Reader
-from elman.decode.tree import Node
 from elman.decode.wholewords import WholeWords
-from elman.decode.wordbeam import BeamOptions, Suggestion, WordBeam
+from elman.decode.wordsearch import SearchOptions, Suggestion, WordSearch
 from elman.encode.text import Vocabulary
 from elman.encode.words import split_typed
 from elman.errors import UsageError
@@ -57,10 +56,10 @@ class Suggester:
     def __init__(
         self,
         predictor: Predictor,
-        options: BeamOptions | None = None,
+        options: SearchOptions | None = None,
         lexicon: Lexicon | None = None,
     ) -> None:
-        self._options = options or BeamOptions()
+        self._options = options or SearchOptions()
         self._check_options()
         self._lexicon = lexicon or Lexicon(predictor.vocabulary)
         self.reader = Reader(predictor, lambda: self._lexicon.pieces)
@@ -68,8 +67,9 @@ class Suggester:
     def _check_options(self) -> None:
         options = self._options
         rules = (
-            (1 <= options.width <= 4096, "width must be from 1 to 4096", options.width),
+            (1 <= options.most <= 65_536, "most must be from 1 to 65,536", options.most),
             (1 <= options.longest <= 64, "longest must be from 1 to 64", options.longest),
+            (0 <= options.share <= 1, "share must be from 0 to 1", options.share),
             (0 <= options.slack <= 1, "slack must be from 0 to 1", options.slack),
         )
         for holds, rule, found in rules:
@@ -82,39 +82,41 @@ class Suggester:
 
     def suggest(self, n: int = 3) -> Suggestions:
         """Return up to n completions and up to n words to come after the best of them."""
-        if self.reader.tree.grown > MOST_NODES:
-            self.reader.tree.prune()
-        settled, begun = split_typed(self.reader.typed)
-        if not begun.strip(" "):
-            return Suggestions([], self.words(n))
-        completions = self.words(n)
-        space = " " if begun.startswith(" ") else ""
-        word = space + completions[0].text if completions else begun
-        return Suggestions(completions, self._after(f"{settled}{word} ", n))
+        return alone(self.suggesting(n))
 
     def words(self, n: int = 3) -> list[Suggestion]:
         """Return up to n words for this place: completions within a word, else next words."""
-        return self._after(self.reader.typed, n)
+        return alone(self._after(*split_typed(self.reader.typed), n))
 
-    def _after(self, typed: str, n: int) -> list[Suggestion]:
+    def suggesting(self, n: int = 3) -> Search[Suggestions]:
+        """As :meth:`suggest`, for whoever computes what several searches want."""
+        if self.reader.tree.grown > MOST_NODES:
+            self.reader.tree.prune()
+        settled, begun = split_typed(self.reader.typed)
+        found = yield from self._after(settled, begun, n)
+        if not begun.strip(" "):
+            return Suggestions([], found)
+        space = " " if begun.startswith(" ") else ""
+        word = space + found[0].text if found else begun
+        return Suggestions(found, (yield from self._after(settled + word, " ", n)))
+
+    def _after(self, settled: str, begun: str, n: int) -> Search[list[Suggestion]]:
         if not 1 <= n <= MAX_SUGGESTIONS:
             raise UsageError("suggest", f"n must be from 1 to {MAX_SUGGESTIONS}, found {n}")
-        settled, begun = split_typed(typed)
-        node = self.reader.tree.follow(self.reader.vocabulary.encode(settled).tolist())
+        tree = self.reader.tree
+        node = tree.follow(self.reader.vocabulary.encode(settled).tolist())
         if (begun, n) not in node.notes:
-            node.notes[begun, n] = self._search(node, begun, n)
+            if self._lexicon.whole:
+                node.notes[begun, n] = self._lexicon.whole.search(node.log_probs, begun, n)
+            else:
+                search = WordSearch(tree, self._lexicon.pieces, begun, n, self._options)
+                node.notes[begun, n] = yield from search.search(node)
         found: list[Suggestion] = node.notes[begun, n]
         return list(found)
 
-    def _search(self, node: Node, begun: str, n: int) -> list[Suggestion]:
-        if self._lexicon.whole:
-            return self._lexicon.whole.search(node.log_probs, begun, n)
-        tree = self.reader.tree
-        return WordBeam(tree, self._lexicon.pieces, begun, n, self._options).search(node)
-
 
 def suggest(
-    predictor: Predictor, typed: str, n: int = 3, options: BeamOptions | None = None
+    predictor: Predictor, typed: str, n: int = 3, options: SearchOptions | None = None
 ) -> Suggestions:
     """Suggest words for ``typed``; to follow a text being typed use :class:`Suggester`."""
     suggester = Suggester(predictor, options)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.decode.predictor import Predictor, State, advance, beginning
+from elman.decode.predictor import Predictor, Search, State, Wanted, beginning
 
 
 class Node:
@@ -80,15 +80,16 @@ class Tree:
         self.root.children.clear()
         self.grown = 0
 
-    def extend(self, steps: Sequence[tuple[Node, int]]) -> list[Node]:
-        """The children of nodes by tokens; what is not there yet is read in one batch."""
+    def extend(self, steps: Sequence[tuple[Node, int]]) -> Search[list[Node]]:
+        """The children of nodes by tokens; what is not there yet is wanted in one batch."""
         missing = [(node, token) for node, token in steps if token not in node.children]
         if missing:
-            states = self._predictor.join([node.state for node, _ in missing])
+            predictor = self._predictor
+            states = predictor.join([node.state for node, _ in missing])
             tokens = np.array([token for _, token in missing], np.int32)
-            log_probs, after = advance(self._predictor, states, tokens)
+            log_probs, after = yield Wanted(predictor, states, tokens)
             for row, (node, token) in enumerate(missing):
-                state = self._predictor.select(after, np.array([row], np.intp))
+                state = predictor.select(after, slice(row, row + 1))
                 node.children[token] = Node(node.state, token, log_probs[row], state)
             self.grown += len(missing)
         return [node.children[token] for node, token in steps]

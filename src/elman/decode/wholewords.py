@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.decode.pieces import PieceTable
-from elman.decode.wordbeam import Suggestion
+from elman.decode.wordsearch import Suggestion
 from elman.encode.words import word_of
 
 

@@ -42,8 +42,8 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
 
     ``h``, ``c`` (T, B, H) after every timestep, 0 in the padding; ``last_h`` (k, B, H), ``last_c``
     (B, H). Saved are ``gates`` (T*B, G*H), all activated, where h is not the only one; by option
-    what :mod:`csrc` calls ``entering``, ``inner``, ``normal_a``, ``normal_u``, ``normal_c`` and their
-    scales. With lengths only the first rows are used.
+    what :mod:`csrc` calls ``entering``, ``inner``, ``normal_a``, ``normal_u``, ``normal_c`` and
+    their scales. With lengths only the first rows are used.
 
     Memory kept for the backward pass, in numbers a timestep, sequence and unit, ``h`` (which the
     caller has anyway) and ``c`` among them: Elman 1, GRU 5, LSTM 6; k more with ``mask``, with

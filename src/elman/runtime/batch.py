@@ -28,10 +28,15 @@ class _Ticket:
 
     def __init__(self, states: Array, x: Array) -> None:
         self.states, self.x = states, x
-        self.woken = threading.Event()
-        self.leads = False  # woken to compute for all that wait, its own rows among them
+        self.leads = True  # computes for all that wait, its own rows among them
+        self.woken: threading.Event | None = None  # what one waits for that does not lead
         self.result: tuple[Array, Array] | None = None
         self.error: BaseException | None = None
+
+    def wake(self) -> None:
+        """It is computed, or leads."""
+        if self.woken:
+            self.woken.set()
 
 
 class Batcher:
@@ -73,8 +78,10 @@ class Batcher:
         mine = _Ticket(states, x)
         with self._lock:
             self._waiting.append(mine)
-            mine.leads, self._busy = not self._busy, True
-        if not mine.leads:
+            if self._busy:
+                mine.leads, mine.woken = False, threading.Event()
+            self._busy = True
+        if mine.woken:
             mine.woken.wait()
         if mine.leads:
             self._lead()
@@ -128,7 +135,7 @@ class Batcher:
         finally:
             self._hand_over()
             for ticket in batch:
-                ticket.woken.set()
+                ticket.wake()
 
     def _hand_over(self) -> None:
         """Let one of those who wait compute next."""
@@ -136,7 +143,7 @@ class Batcher:
             self._busy = bool(self._waiting)
             if self._waiting:
                 self._waiting[0].leads = True
-                self._waiting[0].woken.set()
+                self._waiting[0].wake()
 
     def _compute(self, batch: list[_Ticket]) -> None:
         if len(batch) == 1:

@@ -65,10 +65,19 @@ class Advancer(Protocol):
 
 
 class RowsPredictor(Predictor):
-    """A :class:`~elman.decode.predictor.Predictor`; a state is an array ``(N, size)``."""
+    """A :class:`~elman.decode.predictor.Predictor`; a state is an array ``(N, size)``.
+
+    Two are equal that compute with the same rows, so that both may do so in one product.
+    """
 
     def __init__(self, rows: Advancer, vocabulary: Vocabulary) -> None:
         self._rows, self.vocabulary = rows, vocabulary
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RowsPredictor) and other._rows is self._rows
+
+    def __hash__(self) -> int:
+        return id(self._rows)
 
     def start(self) -> Array:
         """Return the state before any token, one row."""
@@ -129,9 +138,9 @@ class RowsPredictor(Predictor):
             raise UsageError(operation, "state must be finite, found NaN or infinity")
         return row
 
-    def select(self, state: Array, rows: NDArray[np.intp]) -> Array:
-        """Return the state whose row i is row ``rows[i]`` of the given one."""
-        return np.asarray(state[rows])
+    def select(self, state: Array, rows: slice) -> Array:
+        """A view of ``rows`` of a state."""
+        return state[rows]
 
     def hidden(self, state: Array) -> NDArray[np.float32]:
         """A copy of the last layer's ``h`` in the first row of ``state``."""

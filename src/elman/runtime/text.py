@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from elman.decode.predictor import Search
 from elman.decode.reader import Surprise
 from elman.decode.sample import Sampling, continuation, sampling
 from elman.decode.suggest import Lexicon, Suggester, Suggestions
@@ -70,6 +71,10 @@ class TextStream:
     def suggest(self, n: int = 3) -> Suggestions:
         """Up to n completions of the word that is being typed, and words that may come next."""
         return self._suggester.suggest(n)
+
+    def suggesting(self, n: int = 3) -> Search[Suggestions]:
+        """As :meth:`suggest`, for whoever computes what several streams want together."""
+        return self._suggester.suggesting(n)
 
     def generate(
         self,

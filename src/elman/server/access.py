@@ -68,7 +68,11 @@ class Access:
             )
         self._once = None
         response = RedirectResponse("/", 303)
-        response.set_cookie(self.cookie_name, self.cookie, httponly=True, samesite="strict")
+        # Who lies about the scheme gets a cookie that does not suit him, and harms nobody else.
+        secure = "https" in (asked.url.scheme, asked.headers.get("x-forwarded-proto"))
+        response.set_cookie(
+            self.cookie_name, self.cookie, httponly=True, samesite="strict", secure=secure
+        )
         return response
 
     def _check_host(self, asked: HTTPConnection) -> str:

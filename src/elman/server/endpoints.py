@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
@@ -16,7 +15,7 @@ from elman.server.metrics import CONTENT_TYPE
 from elman.server.openapi import document
 from elman.server.refusal import RefusedError, compact
 from elman.server.service import Served, Service
-from elman.server.session import slices
+from elman.server.session import plain, slices
 from elman.server.workers import Turns
 
 TURN = 0.02  # seconds for which one answer is written at a time
@@ -52,7 +51,7 @@ async def complete(request: Request) -> Response:
     asked = await _asked(request, "complete", schema.COMPLETE)
     job = _completion(service.model(asked["model"]), asked["text"], asked["n"])
     with service.request():
-        return JSONResponse(asdict(await service.workers.finish(job)))
+        return JSONResponse(plain(await service.workers.finish(job)))
 
 
 async def generate(request: Request) -> Response:
@@ -96,7 +95,7 @@ def _event(name: str, data: dict[str, Any]) -> str:
 def _completion(served: Served, text: str, n: int) -> Turns[Suggestions]:
     stream = served.model.stream(batcher=served.batcher)
     yield from slices(text, stream.feed)
-    return stream.suggest(n)
+    return (yield from stream.suggesting(n))
 
 
 def _writing(served: Served, prompt: str, **options: Any) -> Iterator[str]:

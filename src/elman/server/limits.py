@@ -6,6 +6,8 @@ from elman.config import option
 from elman.errors import check_bounds
 
 PATIENCE = 1.0  # seconds: for a header, a first message, the rest of a message begun
+EARLY = 10.0  # seconds that a connection may say nothing: browsers open them ahead of need
+EARLY_ROOM = 64  # such connections at a time; where there are more, each has PATIENCE
 RECEIVE_RATE = 64 << 10  # bytes a second that a body must come with once patience is over
 SEND_RATE = 4 << 10  # bytes a second that a peer must take
 MAX_BODY = 1 << 20  # bytes
@@ -26,7 +28,7 @@ class Limits:
     rate: int = option(100, "Messages a second of a session, requests a second of an address.")
     idle: int = option(900, "Seconds without a message after which a session ends.")
     lifetime: int = option(86_400, "Seconds after which a session ends.")
-    threads: int = option(1, "Threads that compute; small models gain nothing from a second.")
+    threads: int = option(1, "Threads that compute; a second makes small models slower.")
 
     def __post_init__(self) -> None:
         bounds = {

@@ -8,6 +8,8 @@ suggestions. What is told to the client was kept in the store before.
 import asyncio
 import secrets
 import time
+from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -64,7 +66,7 @@ class Inbox:
     """Messages that wait, at most :data:`INBOX`, and then what ends them."""
 
     def __init__(self) -> None:
-        self._held: list[Received] = []
+        self._held: deque[Received] = deque()
         self._end: Exception | None = None
         self._news, self._room = asyncio.Event(), asyncio.Event()
 
@@ -88,15 +90,24 @@ class Inbox:
         """Whether nothing waits."""
         return not self._held and self._end is None
 
+    def more(self) -> list[Received]:
+        """All that waits, if anything does; for any thread."""
+        held = []
+        with suppress(IndexError):
+            while True:
+                held.append(self._held.popleft())
+        return held
+
     async def take(self, seconds: float) -> list[Received]:
         """All that waits; raises ``TimeoutError`` if for so long nothing comes."""
+        self._room.set()
         async with asyncio.timeout(seconds):
-            await self._news.wait()
-        held, self._held = self._held, []
+            while not self._held and self._end is None:
+                self._news.clear()
+                await self._news.wait()
+        held = self.more()
         if not held and self._end is not None:
             raise self._end
-        if self._end is None:
-            self._news.clear()
         self._room.set()
         return held
 
@@ -205,8 +216,12 @@ class Conversation:
             raise ClosedError(ClosedError.ENDED)
 
     def _work(self, received: list[Received]) -> Turns[list[Message]]:
-        """Do as all messages say; returns the answers, suggestions for the newest edit last."""
+        """Do as all messages say; returns the answers, suggestions for the newest edit last.
+
+        What came while these waited for a thread is ``received`` too.
+        """
         session, edited = self._session, False
+        received += self._inbox.more()
         answers: list[Message] = []
         for kind, members, _ in received:
             if kind == "edit":
@@ -220,7 +235,7 @@ class Conversation:
                 return answers
             else:
                 raise DataError("session", "start must be the first message, found another")
-        return [*answers, session.suggestions()] if edited else answers
+        return [*answers, (yield from session.suggestions())] if edited else answers
 
     def _measure(self, received: list[Received]) -> None:
         edits = [(members, came) for kind, members, came in received if kind == "edit"]

@@ -6,7 +6,7 @@ It waits for ever for a header, for the rest of a message, and for a peer to tak
 
 import asyncio
 import socket
-from typing import cast
+from typing import ClassVar, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -14,6 +14,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 
 from elman.server.limits import (
+    EARLY,
+    EARLY_ROOM,
     MAX_CONNECTIONS,
     MAX_FRAGMENTS,
     PATIENCE,
@@ -47,6 +49,33 @@ class Timer:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+
+class Silence:
+    """Cuts a connection on which nothing comes: soon, or where there is room not so soon."""
+
+    _kept: ClassVar[set["Silence"]] = set()  # of all connections
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._loop = transport, asyncio.get_running_loop()
+        self._until = self._loop.time() + EARLY
+        self._kept.add(self)
+        self._wait()
+
+    def _wait(self) -> None:
+        self._handle = self._loop.call_later(PATIENCE, self._look)
+
+    def _look(self) -> None:
+        if self._loop.time() < self._until and len(self._kept) <= EARLY_ROOM:
+            self._wait()
+        else:
+            self.stop()
+            self._transport.abort()
+
+    def stop(self) -> None:
+        """Something has come, or the connection has ended."""
+        self._kept.discard(self)
+        self._handle.cancel()
 
 
 class Outflow:
@@ -96,7 +125,7 @@ class Watched(asyncio.Protocol):
 
 
 class Http(Watched, H11Protocol):
-    """HTTP/1.1: a header comes within :data:`PATIENCE`, an answer is taken."""
+    """HTTP/1.1: a header that has begun comes within :data:`PATIENCE`, an answer is taken."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; not if there are too many."""
@@ -107,13 +136,19 @@ class Http(Watched, H11Protocol):
         if len(self.connections) > MAX_CONNECTIONS:
             transport.write(FULL)
             transport.close()
-        self._header.start()
+        self._silence = Silence(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
+        self._silence.stop()
         self._header.stop()
         self._outflow.resume()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Something came."""
+        self._silence.stop()
+        super().data_received(data)
 
     def handle_events(self) -> None:
         """Whatever came; a header that has begun must end."""

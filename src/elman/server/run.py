@@ -1,6 +1,7 @@
 """A server from start to stop."""
 
 import asyncio
+import gc
 import logging
 import resource
 import socket
@@ -25,6 +26,7 @@ from elman.server.workers import Workers
 DRAIN = 8  # seconds for what is being answered when the server is told to stop
 BACKLOG = 256  # connections accepted at a time, between which others have their turn
 HEADER = 16 << 10  # bytes
+GARBAGE = 20_000  # objects after which cycles are looked for, of which hardly any are made
 SWITCH = 0.001  # seconds after which a computing thread lets the event loop in
 
 
@@ -57,6 +59,7 @@ def serve(
     _log()
     _open_files()
     sys.setswitchinterval(SWITCH)
+    gc.set_threshold(GARBAGE)
     config = uvicorn.Config(
         application(service, access),
         http=Http,

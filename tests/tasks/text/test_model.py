@@ -60,10 +60,10 @@ def test_predictor_steps_as_the_whole(model, text, vocabulary):
     state = predictor.start()
     for token in tokens[:6]:
         _, state = predictor.advance(state, np.array([token]))
-    state = predictor.select(state, np.array([0, 0, 0]))
+    state = predictor.join([state, state, state])
     branches = np.array([tokens[6], 2, 3])
     _, state = predictor.advance(state, branches)
-    state = predictor.select(state, np.array([2, 0]))
+    state = predictor.join([predictor.select(state, slice(row, row + 1)) for row in (2, 0)])
     found, _ = predictor.advance(state, np.array([1, tokens[7]]))
     for row, told in enumerate(([*tokens[:6], 3, 1], tokens[:8])):
         logits = by_reference(model, np.array(told))[-1]

@@ -72,11 +72,10 @@ class TorchPredictor(Predictor):
         logits, state = self.model(ids[None], state)
         return logits[0].log_softmax(-1).cpu().numpy(), state
 
-    def select(self, state: Any, rows: NDArray[np.integer]) -> Any:
-        """Return the state whose row i is row ``rows[i]`` of the given one."""
-        index = torch.from_numpy(np.asarray(rows, np.int64))
+    def select(self, state: Any, rows: slice) -> Any:
+        """A view of ``rows`` of a state."""
         if isinstance(state, Tensor):
-            return state.index_select(1, index.to(state.device))
+            return state[:, rows]
         return tuple(self.select(each, rows) for each in state)
 
     def join(self, states: Sequence[Any]) -> Any:
