@@ -162,8 +162,7 @@ class Forward {
             back);
     }
 
-    // The input part of as many timesteps as fit, from the i-th on, where the last ones are used
-    // up.
+    // The input part of as many timesteps as fit, from the i-th on, once the last are used up.
     void take_input(size_t i) {
         if (i != piece_end || i == s.running || !(s.x || s.gain_ih)) return;
         size_t count = 0;

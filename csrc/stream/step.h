@@ -1,7 +1,6 @@
 // One timestep of one layer, over all its panels and rows, in two passes: first all products, then
 // all gates. Layer normalisation needs that, since it must know all of a_t and u_t before any gate;
-// and without it, the processor overlaps the gates of several panels, which are long chains of
-// short operations, where it would otherwise wait for each panel's in turn.
+// and without it the processor overlaps the gates of several panels, where it else waits for each.
 #pragma once
 
 #include "cells/elman.h"
@@ -263,17 +262,21 @@ struct Step {
             }
     }
 
+    struct Job {
+        const Step& step;
+        size_t panel_size;
+    };
+    const auto* first_weight() const {
+        return reinterpret_cast<const typename F::Stored*>(layer.weights.data());
+    }
+
     // One row reads all weights, and mostly waits for them. Going through them once forwards and
     // once backwards finds those in the cache that the last timestep read last.
     void run_one(size_t panel_size) const {
-        const auto* w = reinterpret_cast<const typename F::Stored*>(layer.weights.data());
-        struct Job {
-            const Step& step;
-            const typename F::Stored* w;
-            size_t panel_size;
-        } job{*this, w, panel_size};
+        Job job{*this, panel_size};
         const auto products = [](const Team& team, void* data) {
-            const auto& [step, w, panel_size] = *static_cast<const Job*>(data);
+            const auto& [step, panel_size] = *static_cast<const Job*>(data);
+            const auto* w = step.first_weight();
             F::prepare(1);
             const size_t all = step.layer.panels, first = all * team.index / team.count;
             const size_t last = all * (team.index + 1) / team.count;
@@ -308,17 +311,27 @@ struct Step {
 
     void run() const {
         if constexpr (coded) encode_inputs();
-        const size_t groups =
-            groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.outputs);
+        const auto groups = groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.outputs);
         const size_t panel_size = groups * G * L * F::group + (1 + layer.order) * head;
         if (frame.batch == 1) return run_one(panel_size);
-        F::prepare(frame.batch);
-        for (size_t first = 0; first < frame.batch; first += rows_at_once) {
-            const size_t some = frame.batch - first;
-            const size_t last = first + (some < rows_at_once ? some : rows_at_once);
-            const auto* w = reinterpret_cast<const typename F::Stored*>(layer.weights.data());
-            panels<false>(0, layer.panels, first, last, w, panel_size);
-            for (size_t b = first; !at_once && b < last; ++b) finish(b);
+        Job job{*this, panel_size};
+        const auto rows = [](const Team& team, void* data) {
+            const auto& [step, panel_size] = *static_cast<const Job*>(data);
+            // Whole tiles of rows, so that no thread writes into another's.
+            const size_t all = step.frame.batch, blocks = (all + 7) / 8;
+            const size_t end = blocks * (team.index + 1) / team.count * 8;
+            F::prepare(all);
+            step.rows(blocks * team.index / team.count * 8, end < all ? end : all, panel_size);
+        };
+        run_team(frame.threads, rows, &job);
+    }
+
+    // Rows [begin, end) of all panels.
+    void rows(size_t begin, size_t end, size_t panel_size) const {
+        for (size_t last; begin < end; begin = last) {
+            last = end - begin < rows_at_once ? end : begin + rows_at_once;
+            panels<false>(0, layer.panels, begin, last, first_weight(), panel_size);
+            for (size_t b = begin; !at_once && b < last; ++b) finish(b);
         }
     }
 };

@@ -115,6 +115,7 @@ void Stream<T>::write(size_t layer, size_t index, const T* from) {
 // gains little, and loses much where the other core has something else to do, or must be woken each
 // time.
 constexpr size_t worth_sharing = size_t(2) << 20, worth_sharing_often = size_t(1) << 20;
+constexpr size_t worth_sharing_rows = size_t(16) << 20;
 
 template <class T>
 Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride, bool alone) const {
@@ -140,7 +141,10 @@ Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride, bool alone)
     frame.code_scale = memory.code_scale.data();
     frame.backwards = memory.backwards;
     const size_t worth = often_ ? worth_sharing_often : worth_sharing;
-    const bool shared = batch_ == 1 && constant.weights.size() >= worth;
+    // Of several rows each thread takes some; there must be two tiles of them.
+    const size_t reading = constant.weights.size() * batch_;
+    const bool shared =
+        batch_ == 1 ? reading >= worth : batch_ > 8 && reading >= worth_sharing_rows;
     frame.threads = shared ? stack_->threads : 1;
     return frame;
 }
