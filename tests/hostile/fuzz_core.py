@@ -119,7 +119,8 @@ def sequence(chance: random.Random, memory: Memory) -> tuple[dict[str, Any], lis
     wanted = {
         "x": (True, every * options["inputs"]), "weight_ih": (True, width * options["inputs"]),
         "weight_hh": (True, width * past), "bias_ih": (chance.random() < 0.7, width),
-        "bias_hh": (chance.random() < 0.7, width), "norm_hh": (norm, width),
+        "bias_hh": (chance.random() < 0.7, width),
+        "norm_ih": (norm, width), "norm_hh": (norm, width),
         "peephole": (lstm, 3 * units), "norm_c": (lstm and norm, units),
         "norm_c_bias": (lstm and norm, units), "first_h": (True, batch * past),
         "first_c": (lstm, batch * units), "initial_h": (resets, batch * past),
@@ -132,7 +133,8 @@ def sequence(chance: random.Random, memory: Memory) -> tuple[dict[str, Any], lis
         inputs["resets"] = memory.array(every, np.uint8)
         inputs["resets"][:] = memory.numbers.integers(0, 2, every)
     sizes = {"gates": rows * width, "h": every * units, "c": every * units, "inner": rows * units}
-    sizes |= {"entering": rows * past, "normal": rows * width, "scale": rows}
+    sizes |= {f"normal_{part}": rows * width for part in "au"} | {"entering": rows * past}
+    sizes |= {f"scale_{part}": rows for part in "au"}
     sizes |= {"normal_c": rows * units, "scale_c": rows, "last_h": batch * past}
     out = {n: memory.array(size, dtype) for n, size in (sizes | {"last_c": batch * units}).items()}
     incoming = {n: memory.array(out[n].size, dtype) for n in ("h", "c", "last_h", "last_c")}

@@ -93,8 +93,15 @@ def test_what_the_input_part_is_made_of() -> None:
     refused(ValueError, "weight_ih must be given", inputs=5, x=x)
     given = {"inputs": 5, "x": x, "weight_ih": np.ones((9, 5), np.float32)}
     refused(ValueError, "gates must be given", **given, gates=None)
-    norm = {"norm_hh": np.ones(9, np.float32)}
-    refused(ValueError, "inputs must be 0 with norm_hh", **given, **norm)
+
+
+def test_what_a_normalisation_is_made_of() -> None:
+    given = {"norm_hh": np.ones(9, np.float32)}
+    refused(ValueError, "norm_ih must be given", **given)
+    given["norm_ih"] = np.ones(9, np.float32)
+    refused(ValueError, "norm_ih must hold 9 numbers", **given | {"norm_ih": np.ones(3, "f4")})
+    refused(ValueError, "gates must be given", **given, gates=None)
+    refused(ValueError, "normal_a must be given", **given)
 
 
 def test_products_that_leave_64_bits() -> None:

@@ -106,7 +106,7 @@ def test_the_seed_of_torch_is_followed() -> None:
 
 
 def test_without_the_core_torch_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "is_built", lambda: False)
+    monkeypatch.setattr(module, "_BUILT", False)
     torch.manual_seed(5)
     drawn = bernoulli(0.25, (50, 40, 30), torch.empty(0, dtype=torch.float64))
     assert drawn.dtype == torch.float64

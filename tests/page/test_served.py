@@ -15,7 +15,8 @@ TEXT = "a tab, é漢😀 Bad cab"
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("page") / "small", seed=3)
+    # So large that 10,000 characters take a second or two, and can be stopped.
+    return write_model(tmp_path_factory.mktemp("page") / "large", seed=3, hidden=512)
 
 
 @pytest.fixture(scope="module")
