@@ -15,8 +15,7 @@ TEXT = "a tab, é漢😀 Bad cab"
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # So large that 10,000 characters take a second or two, and can be stopped.
-    return write_model(tmp_path_factory.mktemp("page") / "large", seed=3, hidden=512)
+    return write_model(tmp_path_factory.mktemp("page") / "small", seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +34,10 @@ def served(model_folder: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def live(open_page: Callable[..., Page], served: Server) -> Page:
+    return let_in(open_page, served)
+
+
+def let_in(open_page: Callable[..., Page], served: Server) -> Page:
     """The page, let in by its cookie."""
     page = open_page("about:blank")
     address = f"http://127.0.0.1:{served.port}"
@@ -152,23 +155,33 @@ def test_the_heat_map_shows_the_models_states(live: Page, model: TextModel) -> N
         assert abs(float(text.replace("−", "-")) - state) <= 0.006
 
 
-def test_text_streams_in_and_stops(live: Page) -> None:
-    live.get_by_role("link", name="Generate").click()
-    live.get_by_label("Prompt").fill("a b")
-    live.get_by_label("Length").fill("10000")
-    live.get_by_role("button", name="Write").click()
-    written = live.locator("#written-text")
+@pytest.fixture
+def slow(open_page: Callable[..., Page], tmp_path: Path) -> Iterator[Page]:
+    """A model so large that 10,000 characters take a second or two, and can be stopped."""
+    server = Server(write_model(tmp_path / "large", seed=3, hidden=512), "--rate", 10_000)
+    page = let_in(open_page, server)
+    yield page
+    page.close()
+    server.close()
+
+
+def test_text_streams_in_and_stops(slow: Page) -> None:
+    slow.get_by_role("link", name="Generate").click()
+    slow.get_by_label("Prompt").fill("a b")
+    slow.get_by_label("Length").fill("10000")
+    slow.get_by_role("button", name="Write").click()
+    written = slow.locator("#written-text")
     lengths: list[int] = []
     while len(set(lengths)) < 3:
         lengths.append(len(written.text_content() or ""))
-        live.wait_for_timeout(20)
-    live.get_by_role("button", name="Stop").click()
-    expect(live.locator("#progress")).to_contain_text("Stopped after")
+        slow.wait_for_timeout(20)
+    slow.get_by_role("button", name="Stop").click()
+    expect(slow.locator("#progress")).to_contain_text("Stopped after")
     stopped = written.text_content() or ""
     assert stopped.startswith("a b") and 3 < len(stopped) < 10_003
-    live.wait_for_timeout(300)
+    slow.wait_for_timeout(300)
     assert written.text_content() == stopped
-    expect(live.get_by_role("button", name="Copy")).to_be_enabled()
+    expect(slow.get_by_role("button", name="Copy")).to_be_enabled()
 
 
 def test_text_of_the_whole_length(live: Page) -> None:
