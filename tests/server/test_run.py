@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from server.serving import TOKEN, serving
+from server.serving import TOKEN, serving, write_model
 from websockets.exceptions import ConnectionClosed
 
 from elman.cli.main import run
@@ -28,9 +28,10 @@ def test_no_torch_is_loaded(folder, tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(folder, how):
+def test_a_signal_ends_it_in_order(tmp_path, how):
     """Sessions are told to come back later, text that is being written ends with a word why."""
-    with serving(folder) as server:
+    # A model so large that its 20,000 characters take seconds.
+    with serving(write_model(tmp_path / "large", seed=3, hidden=700)) as server:
         live = server.session()
         live.type("abc")
         live.suggested()
@@ -40,7 +41,7 @@ def test_a_signal_ends_it_in_order(folder, how):
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
-        while b"event: text" not in held.recv(1 << 16):
+        while b"event: text" not in held.recv(1 << 10):
             pass
         took = []
         stopping = threading.Thread(target=lambda: took.append(server.stop(how)))
