@@ -124,8 +124,8 @@ class Forward {
         multiply(packed, count, product_at(0, share.panel), t % 2, ready, done);
         for (size_t i = 0; !at_once && i < count; ++i) {
             if (s.gain_hh)
-                normalise(product_at(i, 0), s.row(t, share.row_at(i)), s.gain_hh, s.bias_hh,
-                          s.normal_u, s.scale_u);
+                normalise_gates<T, G>(product_at(i, 0), s.units, s.gain_hh, s.bias_hh,
+                                      s.row(t, share.row_at(i)), s.normal_u, s.scale_u);
             for (size_t p = share.panel; p < share.panel_end; ++p) activate(t, i, p);
             if (lstm && s.gain_hh) normalise_c(t, i);
             for (size_t p = share.panel; p < share.panel_end; ++p) put_out(t, i, p);
@@ -293,16 +293,10 @@ class Forward {
             each_gate<T, G>(s.units, [&](size_t col, size_t n, size_t at) {
                 store<T>(product + at, load<T>(gates + col, n));
             });
-        normalise(product, row, s.gain_ih, s.bias_ih, s.normal_a, s.scale_a);
+        normalise_gates<T, G>(product, s.units, s.gain_ih, s.bias_ih, row, s.normal_a, s.scale_a);
         each_gate<T, G>(s.units, [&](size_t col, size_t n, size_t at) {
             store<T>(gates + col, load<T>(product + at), n);
         });
-    }
-
-    void normalise(T* product, size_t row, const T* gain, const T* bias, T* normal,
-                   T* scale) const {
-        T* const kept = s.saving ? normal + row * G * s.units : nullptr;
-        normalise_gates<T, G>(product, s.units, gain, bias, kept, scale + row);
     }
 
     // Leaves c normalised in `seen_c`, for `put_out`.
@@ -311,8 +305,8 @@ class Forward {
         const T* const c = s.c + s.place(t, b) * s.units;
         for (size_t col = 0; col < s.units; col += L)
             store<T>(seen_c.get() + col, load<T>(c + col, s.units - col));
-        normalise_gates<T, 1>(seen_c.get(), s.units, s.gain_c, s.bias_c,
-                              s.saving ? s.normal_c + row * s.units : nullptr, s.scale_c + row);
+        normalise_gates<T, 1>(seen_c.get(), s.units, s.gain_c, s.bias_c, row, s.normal_c,
+                              s.scale_c);
     }
 
     void put_last(size_t b) {

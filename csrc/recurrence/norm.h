@@ -14,15 +14,16 @@ ELMAN_INLINE void each_gate(size_t units, Use use) {
         for (size_t g = 0; g < G; ++g) use(g * units + p * L, units - p * L, (p * G + g) * L);
 }
 
-// Ba et al. (2016), equation 20. The row before gain and bias goes to `normal`, if anywhere, and
-// 1 / its deviation to `scale`.
+// Ba et al. (2016), equation 20. The row before gain and bias goes to row `row` of `normal`, if
+// there is one, and 1 / its deviation to scale[row].
 template <class T, size_t G>
-void normalise_gates(T* product, size_t units, const T* gain, const T* bias, T* normal, T* scale) {
+void normalise_gates(T* product, size_t units, const T* gain, const T* bias, size_t row, T* normal,
+                     T* scale) {
     const T found = centre<T, G>(product, units);
-    if (normal) *scale = found;
+    if (normal) scale[row] = found;
     each_gate<T, G>(units, [&](size_t col, size_t n, size_t at) {
         const Vec<T> v = load<T>(product + at) * found;
-        if (normal) store<T>(normal + col, v, n);
+        if (normal) store<T>(normal + row * G * units + col, v, n);
         const Vec<T> shift = bias ? load<T>(bias + col, n) : Vec<T>{};
         store<T>(product + at, v * load<T>(gain + col, n) + shift);
     });
