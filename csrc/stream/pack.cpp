@@ -41,11 +41,18 @@ struct Packer {
         return to;
     }
 
-    // Spreads one row of a segment over its groups; `first` is where element 0 belongs.
+    // Where the j-th input of a unit stands, `lane` counting through all vectors of its panel: as
+    // [group][vector][lane][member], or in tiles, which hold several groups of one vector.
+    size_t place_of(size_t j, size_t lane) const {
+        const size_t groups = tiles ? tile_depth / group : 1, vector = lane / lanes;
+        const size_t at = (j / group / groups * vectors + vector) * groups + j / group % groups;
+        return (at * lanes + lane % lanes) * group + j % group;
+    }
+
+    // Spreads one row of a segment over its groups.
     template <class Stored, class Convert>
-    void row(const T* from, size_t n, Stored* first, Convert convert) const {
-        for (size_t j = 0; j < n; ++j)
-            first[j / group * vectors * lanes * group + j % group] = convert(from[j]);
+    void row(const T* from, size_t n, Stored* to, size_t lane, Convert convert) const {
+        for (size_t j = 0; j < n; ++j) to[place_of(j, lane)] = convert(from[j]);
     }
 
     // One scale for a whole row of W_ih or W_hh, of which W_hh may have several segments.
@@ -56,15 +63,15 @@ struct Packer {
     }
 
     // Writes one row of a segment in the layer's format; `step` is what int8 counts in.
-    void store(const T* from, size_t n, size_t offset, T step) const {
+    void store(const T* from, size_t n, size_t offset, size_t lane, T step) const {
         std::byte* const to = layer.weights.data();
         switch (layer.format) {
             case Format::int8:
-                return row(from, n, reinterpret_cast<int8_t*>(to) + offset, [step](T w) {
+                return row(from, n, reinterpret_cast<int8_t*>(to) + offset, lane, [step](T w) {
                     return static_cast<int8_t>(step > 0 ? std::nearbyint(w / step) : T(0));
                 });
             case Format::bfloat16:
-                return row(from, n, reinterpret_cast<uint16_t*>(to) + offset,
+                return row(from, n, reinterpret_cast<uint16_t*>(to) + offset, lane,
                            [below = uint16_t(0), second = false, this](T w) mutable {
                                below = upper_half(static_cast<float>(w), second ? below : 0);
                                second = !second && !tiles;
@@ -72,15 +79,14 @@ struct Packer {
                            });
             case Format::float32:
             case Format::float64:
-                return row(from, n, reinterpret_cast<T*>(to) + offset, [](T w) { return w; });
+                return row(from, n, reinterpret_cast<T*>(to) + offset, lane, [](T w) { return w; });
         }
     }
 
     // What Int8::whole adds: it sees every input larger by 2^15.
-    void head(const int8_t* first, size_t groups, std::byte* to) const {
+    void head(const int8_t* first, size_t groups, size_t lane, std::byte* to) const {
         uint32_t total = 0;
-        for (size_t j = 0; j < groups * group; ++j)
-            total += uint32_t(first[j / group * vectors * lanes * group + j % group]);
+        for (size_t j = 0; j < groups * group; ++j) total += uint32_t(first[place_of(j, lane)]);
         total *= 0u - 0x8000u;
         std::memcpy(to, &total, sizeof total);
     }
@@ -109,12 +115,13 @@ struct Packer {
             for (size_t segment = 0; segment <= layer.order; ++segment) {
                 const T* w = segment ? w_hh + (segment - 1) * layer.outputs : w_ih;
                 const size_t n = segment ? layer.outputs : layer.inputs;
-                const size_t first = at + head_size + lane * group;
-                store(w, n, first, segment ? step_hh : step_ih);
+                const size_t first = at + head_size;
+                store(w, n, first, lane, segment ? step_hh : step_ih);
                 std::byte* const bare = layer.weights.data();
                 const size_t groups = segment ? h_groups : x_groups;
                 if (head_size)
-                    head(reinterpret_cast<int8_t*>(bare) + first, groups, bare + at + lane * 4);
+                    head(reinterpret_cast<int8_t*>(bare) + first, groups, lane,
+                         bare + at + lane * 4);
                 at += groups * vector + head_size;
             }
         }

@@ -116,25 +116,25 @@ def layer_backward(
     d: Named = {"a": _empty((used, given["weight_hh"].shape[0]), x.dtype)}
     d["u"] = _empty(d["a"].shape, x.dtype) if cell == "gru" or "norm_hh" in given else d["a"]
     d |= {n: _empty(given[n].shape, x.dtype) for n in given if n in _SUMMED + _STATES}
-    if "x" in wants and _in_core(flags, given):
+    in_core = _in_core(flags, given)
+    if "x" in wants and in_core:
         d["x"] = _empty(x.shape, x.dtype)
-    narrow: Named = {}
-    if "bfloat16" in flags and _in_core(flags, given):
-        for name in ("a", "u") if d["u"] is not d["a"] else ("a",):
-            narrow[name] = _empty(d[name].shape, torch.bfloat16)
-            d[f"narrow_{name}"] = narrow[name].view(torch.uint16)
+    if _core().has_tiles() and x.dtype == torch.float32:  # the core adds these up too
+        sums = {"weight_ih", "weight_hh"} if in_core else {"weight_hh"}
+        d |= {n: _empty(given[n].shape, x.dtype) for n in sums.intersection(wants)}
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
     arrays = (_lent(each) for each in (given, kept, incoming, d))
     run(_options(cell, order, flags, given), *arrays)
-    if "bfloat16" in flags:  # once for all products
+    left = {"weight_ih", "weight_hh", "x"}.intersection(wants).difference(d)
+    if left and "bfloat16" in flags:  # once for all products
         same = d["u"] is d["a"]
-        d["a"] = _narrow(narrow.get("a", d["a"]))
-        d["u"] = d["a"] if same else _narrow(narrow.get("u", d["u"]))
-    if "weight_ih" in wants:
+        d["a"] = _narrow(d["a"])
+        d["u"] = d["a"] if same else _narrow(d["u"])
+    if "weight_ih" in left:
         d["weight_ih"] = _outer(d["a"], _rows_of(x, rows), flags)
-    if "weight_hh" in wants:
+    if "weight_hh" in left:
         d["weight_hh"] = _of_recurrent_weight(d["u"], given, kept, flags)
-    if "x" in wants and "x" not in d:
+    if "x" in left:
         d["x"] = _of_input(d["a"], given, rows, flags)
     return [d[name] for name in wants]
 
