@@ -22,7 +22,7 @@ address() {
 
 thread() {
     build thread
-    build/thread/core_tests memory teams layers 2
+    build/thread/core_tests memory teams layers shared 2
 }
 
 # An environment of its own, since the installed core must stay as it is.
