@@ -22,7 +22,8 @@ struct Kind {
 
 // Weights that the format can hold exactly, so that only the arithmetic is compared.
 std::vector<double> weights(std::mt19937_64& generator, size_t rows, size_t n, Format format) {
-    std::vector<double> w = random<double>(generator, rows * n, 1 / std::sqrt(double(n)));
+    std::vector<double> w(rows * n);
+    if (format != Format::int8) w = random<double>(generator, rows * n, 1 / std::sqrt(double(n)));
     for (size_t i = 0; i < w.size(); ++i) {
         if (format == Format::bfloat16) w[i] = std::nearbyint(w[i] * 64) / 64 + 0.0;  // not -0
         if (format == Format::int8)
@@ -84,8 +85,10 @@ struct Layered {
         }
     }
 
-    // To the bit: of streams that keep their state, and of rows whose state the caller keeps.
-    void check_team(size_t threads) {
+    // To the bit: of streams that keep their state, and of rows whose state the caller keeps; as
+    // many of them as there are at first, or fewer.
+    void check_team(size_t threads, size_t batch) {
+        c.batch = batch;
         Stream<T> alone = packed(1), team = packed(threads);
         const size_t size = c.batch * alone.state_size();
         auto one = random<T>(generator, size, 0.5), all = one;
@@ -221,15 +224,17 @@ void check_shared_streams(size_t threads) {
     constexpr std::pair<Format, size_t> formats[] = {
         {Format::float32, 4}, {Format::float64, 8}, {Format::bfloat16, 2}, {Format::int8, 1}};
     for (const Kind& kind : kinds)
-        for (const auto& [format, bytes] : formats)
-            for (const size_t batch : {1, 17}) {
-                Kind other = kind;
-                other.format = format;
-                const size_t gates = kind.cell == Cell::lstm ? 4 : kind.cell == Cell::gru ? 3 : 1;
-                const size_t units = std::sqrt(large / bytes / gates / (1 + kind.order));
-                if (format == Format::float64)
-                    Layered<double>(other, units, units, batch).check_team(threads);
-                else
-                    Layered<float>(other, units, units, batch).check_team(threads);
-            }
+        for (const auto& [format, bytes] : formats) {
+            Kind other = kind;
+            other.format = format;
+            const size_t gates = kind.cell == Cell::lstm ? 4 : kind.cell == Cell::gru ? 3 : 1;
+            const size_t units = std::sqrt(large / bytes / gates / (1 + kind.order));
+            const auto check = [&](auto layered) {
+                for (const size_t batch : {17, 1}) layered.check_team(threads, batch);
+            };
+            if (format == Format::float64)
+                check(Layered<double>(other, units, units, 17));
+            else
+                check(Layered<float>(other, units, units, 17));
+        }
 }
