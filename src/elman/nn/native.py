@@ -48,14 +48,14 @@ def run(
     tensors = list(given.values())
     seen = traced.needed(tensors)
     # A transform may differentiate what asks for no gradient outside of it.
-    training = torch.is_grad_enabled() and (
+    saving = torch.is_grad_enabled() and (
         any(t.requires_grad for t in tensors) or (seen and traced.transformed())
     )
-    words = ("relu", "reverse", "training", "bfloat16")
-    hold = (spec.nonlinearity == "relu", reverse, training, narrow)
+    words = ("relu", "reverse", "saving", "bfloat16")
+    hold = (spec.nonlinearity == "relu", reverse, saving, narrow)
     flags = " ".join(word for word, holds in zip(words, hold, strict=True) if holds)
     call = Call(spec.cell, spec.order, flags, " ".join(given))
-    if training or seen:
+    if saving or seen:
         outputs = _outputs(call, tensors, seen)
         found = dict(zip(operators.results(call, given), outputs, strict=True))
     else:

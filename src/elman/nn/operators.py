@@ -10,7 +10,7 @@ Tensors come by name. In are ``x`` (T, B, D), the parameters of ``LayerSpec.para
 without the initial states, and, k being the order, ``first_h`` (k, B, H), ``first_c`` (B, H), with
 resets ``initial_h``, ``initial_c`` and ``resets`` (T, B) uint8, and ``lengths`` (B,) int64,
 ``mask`` (B, k*H), ``keep_h`` and ``keep_c`` (T, B, H) or (H,). Out are those of :func:`results`.
-Flags of a call: "relu", "reverse", "training" where a backward pass may follow, and "bfloat16"
+Flags of a call: "relu", "reverse", "saving" where a backward pass may follow, and "bfloat16"
 where matrix products round to it; what runs in order stays as precise as it was.
 """
 
@@ -57,18 +57,18 @@ def results(call: Call, given: Named) -> Shapes:
     shapes: Shapes = {"h": (steps, batch, units), "last_h": (order, batch, units)}
     if lstm:
         shapes |= {"c": (steps, batch, units), "last_c": (batch, units)}
-    in_core, training = _in_core(flags, given), "training" in flags
-    if norm or not in_core or (training and (cell != "elman" or "keep_h" in given)):
+    in_core, saving = _in_core(flags, given), "saving" in flags
+    if norm or not in_core or (saving and (cell != "elman" or "keep_h" in given)):
         shapes["gates"] = (rows, width)
-    chosen = training and ("resets" in given or "lengths" in given)
+    chosen = saving and ("resets" in given or "lengths" in given)
     if order > 1 or "mask" in given or chosen:
         shapes["entering"] = (rows, past)
-    if cell == "gru" and training:
+    if cell == "gru" and saving:
         shapes["inner"] = (rows, units)
-    if norm and training:
+    if norm and saving:
         shapes |= {"normal_a": (rows, width), "scale_a": (rows,)}
         shapes |= {"normal_u": (rows, width), "scale_u": (rows,)}
-    if norm and lstm and training:
+    if norm and lstm and saving:
         shapes |= {"normal_c": (rows, units), "scale_c": (rows,)}
     return shapes
 
@@ -239,7 +239,7 @@ def _options(call: Call, given: Named) -> dict[str, str | int | bool]:
         "batch": batch,
         "inputs": x.shape[2] if _in_core(flags, given) else 0,
         "units": given["weight_hh"].shape[0] // len(CELLS[cell].gates),
-        "saving": "training" in flags,
+        "saving": "saving" in flags,
         "bfloat16": "bfloat16" in flags,
         "keep_is_constant": keep is not None and keep.ndim == 1,
         "threads": threads(torch.get_num_threads()),
