@@ -3,8 +3,8 @@
 :mod:`elman.nn.traced` makes operators of :func:`forward` and :func:`backward`. The core gets arrays
 by pointer and is linked to no version of PyTorch. What runs in order is the core's, and so is
 ``W_ih x``, which it computes piece by piece; the sums over all timesteps that are the gradients of
-the weights are PyTorch's matrix products. So is the input part where it is rounded to bfloat16 or
-very wide.
+the weights are its work with AMX, and else PyTorch's matrix products. So is the input part where it
+is very wide, or without AMX rounded to bfloat16.
 
 Tensors come by name. In are ``x`` (T, B, D), the parameters of ``LayerSpec.parameter_shapes``
 without the initial states, and, k being the order, ``first_h`` (k, B, H), ``first_c`` (B, H), with
@@ -32,6 +32,7 @@ Shapes = dict[str, tuple[int, ...]]
 _NAMES = {t: str(t).removeprefix("torch.") for t in (torch.float32, torch.float64, torch.bfloat16)}
 # The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")
+_HAS_TILES = (core := native()) is not None and core.has_tiles()  # a constant, for who traces
 _WIDEST = 2048  # inputs: the core reads all weights of a few units at once, from its cache
 _SUMMED = ("bias_ih", "bias_hh", "norm_ih", "norm_hh", "peephole", "norm_c", "norm_c_bias")
 
@@ -46,8 +47,9 @@ def results(call: Call, given: Named) -> Shapes:
 
     Memory kept for the backward pass, in numbers a timestep, sequence and unit, ``h`` (which the
     caller has anyway) and ``c`` among them: Elman 1, GRU 5, LSTM 6; k more with ``mask``, with
-    ``resets``, with ``lengths`` or with an order k above 1; 2 G more with layer normalisation, and
-    1 more for the LSTM; 1 more for Elman with zoneout, normalisation or very many inputs.
+    ``resets`` or with an order k above 1, and with ``lengths`` where there is no AMX; 2 G more with
+    layer normalisation, and 1 more for the LSTM; 1 more for Elman with zoneout, normalisation or
+    very many inputs.
     One float32 LSTM step of H units is (4 + 1 + 1) * H * 4 bytes.
     """
     cell, order, flags, _ = call
@@ -60,7 +62,8 @@ def results(call: Call, given: Named) -> Shapes:
     in_core, saving = _in_core(flags, given), "saving" in flags
     if norm or not in_core or (saving and (cell != "elman" or "keep_h" in given)):
         shapes["gates"] = (rows, width)
-    chosen = saving and ("resets" in given or "lengths" in given)
+    apart = not _sums_in_core(given)  # else the core finds the states that entered by itself
+    chosen = saving and ("resets" in given or ("lengths" in given and apart))
     if order > 1 or "mask" in given or chosen:
         shapes["entering"] = (rows, past)
     if cell == "gru" and saving:
@@ -101,7 +104,7 @@ def backward(call: Call, tensors: Sequence[Tensor], wanted: str) -> list[Tensor]
     in_core = _in_core(flags, given)
     if "x" in wants and in_core:
         d["x"] = _empty(x.shape, x.dtype)
-    if _core().has_tiles() and x.dtype == torch.float32:  # the core adds these up too
+    if _sums_in_core(given):
         sums = {"weight_ih", "weight_hh"} if in_core else {"weight_hh"}
         d |= {n: _empty(given[n].shape, x.dtype) for n in sums.intersection(wants)}
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
@@ -219,10 +222,15 @@ def _rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
 
 def _in_core(flags: str, given: Named) -> bool:
     """Whether the core multiplies ``W_ih x`` itself, piece by piece where it needs it."""
-    exact = "bfloat16" not in flags or _core().has_tiles()
+    exact = "bfloat16" not in flags or _HAS_TILES
     # One row of a normalised layer is one thread's; PyTorch's product is everybody's.
     shared = "norm_ih" not in given or given["x"].shape[1] > 1
     return exact and shared and given["x"].shape[2] <= _WIDEST
+
+
+def _sums_in_core(given: Named) -> bool:
+    """Whether the core adds up the gradients of the weights too."""
+    return _HAS_TILES and given["x"].dtype == torch.float32
 
 
 def _options(call: Call, given: Named) -> dict[str, str | int | bool]:

@@ -86,6 +86,9 @@ class OnCore {
         d.a = made("d_a", N * G * H);
         d.u = s.gain_hh || G == 3 ? made("d_u", N * G * H) : d.a;
         if (s.x) d.x = made("d_x", c.steps * c.batch * c.inputs);
+        const bool sums = elman::kernels().tiles && sizeof(T) == 4;  // else they are PyTorch's
+        if (s.x && sums) d.weight_ih = made("d_weight_ih", G * H * c.inputs);
+        if (sums) d.weight_hh = made("d_weight_hh", G * H * c.order * H);
         d.first_h = made("d_first_h", c.order * states);
         if (s.first_c) d.first_c = made("d_first_c", states);
         if (s.resets) d.initial_h = made("d_initial_h", c.order * states);
