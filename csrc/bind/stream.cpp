@@ -25,14 +25,6 @@ constexpr size_t worth_releasing = 500'000;  // multiplications
 
 constexpr size_t largest_batch = 1 << 16;
 
-template <class T>
-void log_softmax_of(T* y, size_t rows, size_t n) {
-    if constexpr (sizeof(T) == 4)
-        kernels().log_softmax_float32(y, rows, n);
-    else
-        kernels().log_softmax_float64(y, rows, n);
-}
-
 // A stream, and the promise that only one thread is in it at a time.
 template <class T>
 class Guarded {
@@ -152,7 +144,7 @@ class Guarded {
         if (stream_.stack().tokens == 0) throw std::invalid_argument("there is no embedding");
         const Rows id{reinterpret_cast<const char*>(&token), 0, 0};
         stream_.advance(1, id, sizeof token, old, state, outputs_.data(), often);
-        log_softmax_of(outputs_.data(), 1, outputs_.size());
+        routines<T>().log_softmax(outputs_.data(), 1, outputs_.size());
         std::copy_n(outputs_.data(), outputs_.size(), found);
     }
 
@@ -235,7 +227,7 @@ void bind_stream_of(nb::module_& module, const char* name) {
 // y (rows, n) becomes log-probabilities.
 template <class T>
 void log_softmax(const nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>& y) {
-    log_softmax_of(aligned(y.data(), "y"), y.shape(0), y.shape(1));
+    routines<T>().log_softmax(aligned(y.data(), "y"), y.shape(0), y.shape(1));
 }
 
 // log_probs (V,) and the ids that must not be drawn -> the id that `uniform` draws.

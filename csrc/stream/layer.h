@@ -16,7 +16,7 @@
 namespace elman {
 
 enum class Cell { elman, gru, lstm };
-enum class Format { float32, bfloat16, int8, float64 };
+enum class Format { plain, bfloat16, int8 };  // of weights; plain: as all other numbers
 enum class Function { exp, tanh, sigmoid };
 
 // Zeroed memory on a cache line, of a size fixed at construction. It can be moved, not copied.

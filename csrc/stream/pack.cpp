@@ -70,8 +70,7 @@ struct Packer {
                                second = !second && !tiles;
                                return below;
                            });
-            case Format::float32:
-            case Format::float64:
+            case Format::plain:
                 return row(from, n, reinterpret_cast<T*>(to) + offset, [](T w) { return w; });
         }
     }

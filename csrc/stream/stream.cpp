@@ -149,17 +149,10 @@ Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride, bool alone)
     return frame;
 }
 
-template <>
-void Stream<float>::run(const Layer<float>& layer, const Frame<float>& frame) const {
-    const Kernels& kernels = stack_->kernels;
-    if (layer.format == Format::bfloat16) return kernels.step_bfloat16(layer, frame);
-    if (layer.format == Format::int8) return kernels.step_int8(layer, frame);
-    kernels.step_float32(layer, frame);
-}
-
-template <>
-void Stream<double>::run(const Layer<double>& layer, const Frame<double>& frame) const {
-    stack_->kernels.step_float64(layer, frame);
+template <class T>
+void Stream<T>::run(const Layer<T>& layer, const Frame<T>& frame) const {
+    const Routines<T>& own = stack_->kernels;
+    own.step[size_t(layer.format)](layer, frame);
 }
 
 // From the LSTM's o * tanh(c) to h.

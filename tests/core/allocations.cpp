@@ -68,7 +68,7 @@ static size_t counted(Cell cell, Format format, bool norm) {
 int main() {
     size_t total = 0;
     for (const Cell cell : {Cell::elman, Cell::gru, Cell::lstm})
-        for (const Format format : {Format::float32, Format::bfloat16, Format::int8})
+        for (const Format format : {Format::plain, Format::bfloat16, Format::int8})
             for (const bool norm : {false, true}) total += counted(cell, format, norm);
     std::printf("%zu of %d\n", total, count > 0);
 }
