@@ -59,7 +59,7 @@ static size_t counted(Cell cell, Format format, bool norm) {
     const size_t before = count;
     for (int i = 0; i < 100; ++i) {
         stream.timestep({reinterpret_cast<const char*>(x.data()), inputs * 4, 4}, y.data());
-        stream.timestep_ids({reinterpret_cast<const char*>(&id), 0, 0}, sizeof id, y.data());
+        stream.timestep({reinterpret_cast<const char*>(&id), 0, 0, sizeof id}, y.data());
     }
     stream.reset();
     return count - before;
