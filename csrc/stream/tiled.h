@@ -6,10 +6,11 @@
 
 namespace elman::ELMAN_ISA {
 
-// Sums of tiles, [row][part][vector][lane].
+// Sums of tiles, [row][part][vector][lane]. Two that follow one another must not be a page apart:
+// what is read of one would wait for what is written to the other.
 struct TilePanel {
     static constexpr size_t stride = 4 * lanes<float>;
-    alignas(64) float sums[tile_rows_at_once * stride];
+    alignas(64) float sums[(tile_rows_at_once + 2) * stride];
 
     void zero() { zero_tiles(); }
 
