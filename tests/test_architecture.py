@@ -271,6 +271,14 @@ def test_torch_is_not_loaded_by(arguments: list[str]) -> None:
     assert not [name for name in loaded if name.split(".")[0] == "torch"]
 
 
+def test_the_tests_of_a_wheel_need_no_torch() -> None:
+    """Those that tests/packaging runs where nothing but NumPy and pytest is installed."""
+    code = "import sys; sys.modules['torch'] = None; sys.path.append('tests')"
+    command = [sys.executable, "-c", f"{code}; import runtime.test_values"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def plant(root: Path, files: dict[str, str]) -> Path:
     """A small tree that breaks no rule, with ``files`` put into it."""
     sound = {

@@ -150,10 +150,10 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
     if (s.x) d.x = find<T>(to, "x", outside * s.inputs);
     d.a = need<T>(to, "a", N * G * H);
     d.u = s.gain_hh || s.cell == Cell::gru ? need<T>(to, "u", N * G * H) : d.a;
-    if (s.bfloat16 && kernels().tiles) {
-        d.narrow_a = find<uint16_t>(to, "narrow_a", N * G * H);
-        d.narrow_u = find<uint16_t>(to, "narrow_u", N * G * H);
-    }
+    d.weight_ih = find<T>(to, "weight_ih", G * H * s.inputs);
+    d.weight_hh = find<T>(to, "weight_hh", G * H * past);
+    if ((d.weight_ih || d.weight_hh) && !(kernels().tiles && sizeof(T) == 4))
+        throw std::invalid_argument("gradients of weights need tiles and float32");
     d.first_h = need<T>(to, "first_h", s.batch * past);
     if (lstm) d.first_c = need<T>(to, "first_c", s.batch * H);
     if (s.resets) d.initial_h = need<T>(to, "initial_h", s.batch * past);

@@ -1,5 +1,5 @@
 // One layer backward in time: from the gradients of the states to those of the gates, of the
-// starting states and of all that is added up over time. The products with x stay outside.
+// starting states and of all that is added up over time.
 #pragma once
 
 #include <algorithm>
@@ -8,9 +8,9 @@
 #include "cells/elman.h"
 #include "cells/gru.h"
 #include "cells/lstm.h"
+#include "recurrence/multiply.h"
 #include "recurrence/norm.h"
-#include "recurrence/pack.h"
-#include "recurrence/product.h"
+#include "recurrence/outer.h"
 #include "recurrence/totals.h"
 
 namespace elman::ELMAN_ISA {
@@ -36,11 +36,10 @@ class Backward {
         for (size_t j = 0; j < s.order; ++j)
             packed.push_back(Packed<T>::columns(share.mine(s), s.weight_hh, G * s.units,
                                                 s.order * s.units, j * s.units));
-        if (tiled<T> && s.bfloat16) {
-            for (Packed<T>& each : packed) each.narrow();
-            packed_x.narrow();
-            narrowed = Narrowed<T>(s.batch, G * s.units);
-        }
+        const int parts = parts_of(s, share);
+        for (Packed<T>& each : packed) each.split(parts);
+        packed_x.split(parts);
+        split = Split<T>(s.batch, G * s.units, parts);
         // What flows back into the state is kept where the gradient of the first state goes.
         for (size_t i = 0; i < share.rows(s.batch); ++i) {
             const size_t b = s.slot[share.row_at(i)];
@@ -53,8 +52,7 @@ class Backward {
     }
 
     void run() {
-        if constexpr (tiled<T>)
-            if (s.bfloat16) Narrowed<T>::prepare();
+        split.prepare();
         for (size_t i = s.running; i-- > 0;) {
             const size_t t = s.time(i), count = share.rows(s.active[t]);
             for (size_t r = 0; lstm && s.gain_c && r < count; ++r) through_norm_c(t, r);
@@ -74,20 +72,13 @@ class Backward {
             if (turn == team.index) totals.put(d, s.units, turn == 0 || !share.by_rows);
             team.meet();
         }
+        Outer<T>(s, d, team).run();
     }
 
   private:
     void start(const T* from, T* to, size_t row) {
         const size_t first = row * s.units + share.column(), n = share.columns(s.units);
         for (size_t unit = first; unit < first + n; ++unit) to[unit] = from ? from[unit] : T(0);
-    }
-
-    // The row of the state that entered at t: of h or c, as the forward pass chose it.
-    const T* entered(size_t t, size_t b, const T* states, const T* first, const T* initial) const {
-        if (s.resets && s.resets[s.place(t, b)]) return initial + s.slot[b] * s.units;
-        const size_t before = s.reverse ? t + 1 : t - 1;  // none: wraps around, or is `running`
-        if (before >= s.running || b >= s.active[before]) return first + s.slot[b] * s.units;
-        return states + s.place(before, b) * s.units;
     }
 
     // dL/dh_t at one panel, and what of it goes straight into the state before.
@@ -146,7 +137,7 @@ class Backward {
             if constexpr (lstm) {
                 lstm_gates(t, b, col, v, p, in.h, a, sums);
             } else if constexpr (gru) {
-                const Vec<T> old = load<T>(entered(t, b, s.h, s.first_h, s.initial_h) + col, n);
+                const Vec<T> old = load<T>(s.entered(t, b, s.h, s.first_h, s.initial_h) + col, n);
                 const Vec<T> u_n = load<T>(s.inner + row * s.units + col, n);
                 Vec<T> direct;
                 C::template backward<T>(v, u_n, old, in.h, a, u[2], direct);
@@ -161,10 +152,6 @@ class Backward {
                 sums.u[g] += u[g];
                 store<T>(d.a + at + g * s.units, a[g], n);
                 if (d.u != d.a) store<T>(d.u + at + g * s.units, u[g], n);
-                if constexpr (tiled<T>) {
-                    if (d.narrow_a && !s.gain_hh) narrow(a[g], n, d.narrow_a + at + g * s.units);
-                    if (d.narrow_u && !s.gain_hh) narrow(u[g], n, d.narrow_u + at + g * s.units);
-                }
             }
         }
         totals.add(panel, sums);
@@ -173,7 +160,7 @@ class Backward {
     ELMAN_INLINE void lstm_gates(size_t t, size_t b, size_t col, const Vec<T>* v, const Vec<T>* p,
                                  Vec<T> d_h, Vec<T>* a, Sums<T, G>& sums) {
         const size_t n = s.units - col, place = s.place(t, b);
-        const Vec<T> old = load<T>(entered(t, b, s.c, s.first_c, s.initial_c) + col, n);
+        const Vec<T> old = load<T>(s.entered(t, b, s.c, s.first_c, s.initial_c) + col, n);
         T* const carried = d.first_c + s.slot[b] * s.units + col;
         Vec<T> d_c = load<T>(carried, n), straight{};
         if (d.c) d_c += load<T>(d.c + place * s.units + col, n);
@@ -233,21 +220,17 @@ class Backward {
     // From dL/da_t and dL/du_t normalised to those of the products.
     void through_norms(size_t t, size_t i) {
         const size_t row = s.row(t, share.row_at(i));
-        through_norm_of(row, s.normal_a, s.gain_ih, s.scale_a, d.a, d.narrow_a, totals.gain_a);
-        through_norm_of(row, s.normal_u, s.gain_hh, s.scale_u, d.u, d.narrow_u, totals.gain_u);
+        through_norm_of(row, s.normal_a, s.gain_ih, s.scale_a, d.a, totals.gain_a);
+        through_norm_of(row, s.normal_u, s.gain_hh, s.scale_u, d.u, totals.gain_u);
     }
 
     void through_norm_of(size_t row, const T* normal, const T* gain, const T* scale, T* gradients,
-                         uint16_t* narrow_to, std::vector<T>& total) {
+                         std::vector<T>& total) {
         const size_t from = row * G * s.units;
         through_norm<T, G>(
             gradients + from, s.units, normal + from, gain, scale[row], part.get(),
             [&](size_t at, Vec<T> v) { store<T>(&total[at], load<T>(&total[at]) + v); },
-            [&](size_t col, size_t n, Vec<T> v) {
-                store<T>(gradients + from + col, v, n);
-                if constexpr (tiled<T>)
-                    if (narrow_to) narrow(v, n, narrow_to + from + col);
-            });
+            [&](size_t col, size_t n, Vec<T> v) { store<T>(gradients + from + col, v, n); });
     }
 
     // Calls done(panel, i, product) for all of a timestep's rows of gradients `from`, (N, G*H).
@@ -256,27 +239,19 @@ class Backward {
         const size_t depth = G * s.units, stride = weights.panels() * L;
         const size_t count = share.rows(s.active[t]);
         for (size_t i = 0; i < count; ++i) rows[i] = from + s.row(t, share.row_at(i)) * depth;
-        if constexpr (tiled<T>)
-            if (s.bfloat16) narrowed.take(rows.data(), count, depth);
-        weights.each(
-            [&](size_t panel, size_t vectors, const T* w) {
-                T* const out = product.get() + (panel - weights.first()) * L;
-                const auto ready = [&](size_t first, size_t height) {
-                    for (size_t i = first; i < first + height; ++i)
-                        std::fill_n(out + i * stride, vectors * L, T(0));
-                };
-                const auto all = [&](size_t first, size_t height) {
-                    for (size_t i = first; i < first + height; ++i)
-                        for (size_t v = 0; v < vectors; ++v)
-                            done(panel + v, i, load<T>(out + i * stride + v * L));
-                };
-                if constexpr (tiled<T>)
-                    if (s.bfloat16)
-                        return tile_block(vectors, weights.tiles(panel), depth, narrowed.get(),
-                                          count, out, stride, ready, all);
-                block<T>(vectors, w, depth, rows.data(), count, out, stride, ready, all);
-            },
-            t % 2);
+        const auto at = [&](size_t panel, size_t i) {
+            return product.get() + i * stride + (panel - weights.first()) * L;
+        };
+        const auto ready = [&](size_t panel, size_t vectors, size_t first, size_t height) {
+            for (size_t i = first; i < first + height; ++i)
+                std::fill_n(at(panel, i), vectors * L, T(0));
+        };
+        const auto all = [&](size_t panel, size_t vectors, size_t first, size_t height) {
+            for (size_t i = first; i < first + height; ++i)
+                for (size_t p = panel; p < panel + vectors; ++p) done(p, i, load<T>(at(p, i)));
+        };
+        ELMAN_ISA::multiply(weights, split, rows.data(), count, product.get(), stride, t % 2, ready,
+                            all);
     }
 
     // dL/dh of the past states, of this thread's units, from all gates.
@@ -322,7 +297,7 @@ class Backward {
     const Share<T> share;
     std::vector<Packed<T>> packed;  // one a past state
     Packed<T> packed_x;
-    Narrowed<T> narrowed;
+    Split<T> split;
     const Scratch<T> product, part;
     Totals<T> totals;
     std::vector<const T*> rows;

@@ -9,9 +9,8 @@
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "recurrence/biases.h"
+#include "recurrence/multiply.h"
 #include "recurrence/norm.h"
-#include "recurrence/pack.h"
-#include "recurrence/product.h"
 
 namespace elman::ELMAN_ISA {
 
@@ -39,15 +38,14 @@ class Forward {
           entering(s.batch),
           rows(capacity) {
         for (size_t b = 0; b < s.batch; ++b) start_from(b, s.first_h, s.first_c);
-        if (!tiled<T> || !s.bfloat16) return;
-        packed.narrow();
-        packed_x.narrow();
-        narrowed = Narrowed<T>(capacity, std::max(packed.depth(), packed_x.depth()));
+        const int parts = parts_of(s, share);
+        packed.split(parts);
+        packed_x.split(parts);
+        split = Split<T>(capacity, std::max(packed.depth(), packed_x.depth()), parts);
     }
 
     void run() {
-        if constexpr (tiled<T>)
-            if (s.bfloat16) Narrowed<T>::prepare();
+        split.prepare();
         prepare(s.time(0));
         const size_t round = share.arrive(team);
         take_input(0);
@@ -137,29 +135,14 @@ class Forward {
     template <class Ready, class Done>
     void multiply(const Packed<T>& weights, size_t count, T* out, bool back, Ready ready,
                   Done done) {
-        if constexpr (tiled<T>)
-            if (s.bfloat16) narrowed.take(rows.data(), count, weights.depth());
-        weights.each(
-            [&](size_t panel, size_t vectors, const T* w) {
-                const auto all = [&](auto each) {
-                    return [=](size_t first, size_t height) {
-                        for (size_t p = panel; p < panel + vectors / G; ++p)
-                            for (size_t i = first; i < first + height; ++i) each(p, i);
-                    };
-                };
-                T* const to = out + (panel - share.panel) * G * L;
-                if constexpr (tiled<T>)
-                    if (s.bfloat16)
-                        return tile_block(vectors, weights.tiles(panel), weights.depth(),
-                                          narrowed.get(), count, to, stride, all(ready), all(done));
-                if constexpr (G == 1)
-                    block<T>(vectors, w, weights.depth(), rows.data(), count, to, stride,
-                             all(ready), all(done));
-                else
-                    block_of<T, G>(w, weights.depth(), rows.data(), count, to, stride, all(ready),
-                                   all(done));
-            },
-            back);
+        const auto all = [](auto each) {
+            return [=](size_t panel, size_t vectors, size_t first, size_t height) {
+                for (size_t p = panel; p < panel + vectors / G; ++p)
+                    for (size_t i = first; i < first + height; ++i) each(p, i);
+            };
+        };
+        ELMAN_ISA::multiply(weights, split, rows.data(), count, out, stride, back, all(ready),
+                            all(done));
     }
 
     // The input part of as many timesteps as fit, from the i-th on, once the last are used up.
@@ -328,7 +311,7 @@ class Forward {
     const Team& team;
     const Share<T> share;
     Packed<T> packed, packed_x;
-    Narrowed<T> narrowed;
+    Split<T> split;
     const Scratch<T> start;
     const size_t stride;      // of the rows of u
     const bool ahead;         // the input part waits in u for the recurrent product to be added

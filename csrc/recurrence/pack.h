@@ -56,21 +56,29 @@ class Packed {
         return to;
     }
 
-    // Has the weights in bfloat16 too, for `tiles`.
-    void narrow() {
+    // Has the weights as sums of `parts` in bfloat16 too, for tiles; three only where all are
+    // finite.
+    void split(int parts) {
         if constexpr (tiled<T>) {
-            tiles_ = scratch<uint16_t>(panels() * groups_ * code_row(depth_) * L);
+            if (parts == 0 || panels() == 0) return;
+            parts_ = static_cast<size_t>(parts);
+            tiles_ = scratch<uint16_t>(panels() * groups_ * code_row(depth_) * L * parts_);
+            bool finite = true;
             each([&](size_t panel, size_t vectors, const T* w) {
-                narrow_block(w, depth_, vectors, tiles_.get() + tile_at(panel));
+                uint16_t* const to = tiles_.get() + tile_at(panel);
+                finite &= parts == 1 ? split_block<1>(w, depth_, vectors, to)
+                                     : split_block<3>(w, depth_, vectors, to);
             });
+            if (!finite && parts > 1) tiles_.reset();
         }
     }
-    // Of the block that starts at a panel; null without `narrow`.
+    // Of the block that starts at a panel; null without `split`.
     const uint16_t* tiles(size_t panel) const {
         return tiles_ ? tiles_.get() + tile_at(panel) : nullptr;
     }
 
     size_t depth() const { return depth_; }
+    size_t groups() const { return groups_; }
     size_t first() const { return first_; }
     size_t panels() const { return last_ - first_; }
 
@@ -95,9 +103,11 @@ class Packed {
           together_(groups == 1 ? 4 : 1),
           weights_(scratch<T>((last_ - first_) * groups * depth * L)) {}
 
-    size_t tile_at(size_t panel) const { return (panel - first_) * groups_ * code_row(depth_) * L; }
+    size_t tile_at(size_t panel) const {
+        return (panel - first_) * groups_ * code_row(depth_) * L * parts_;
+    }
 
-    size_t first_ = 0, last_ = 0, depth_ = 0, groups_ = 1, together_ = 1;
+    size_t first_ = 0, last_ = 0, depth_ = 0, groups_ = 1, together_ = 1, parts_ = 0;
     Scratch<T> weights_;
     Scratch<uint16_t> tiles_;
 };

@@ -56,6 +56,14 @@ struct Sequence {
     size_t time(size_t i) const { return reverse ? running - 1 - i : i; }  // the i-th in order
     size_t row(size_t t, size_t i) const { return start[t] + i; }
     size_t place(size_t t, size_t i) const { return t * batch + slot[i]; }
+
+    // The row of the state that entered at t: of h or c, as the forward pass chose it.
+    const T* entered(size_t t, size_t i, const T* states, const T* first, const T* initial) const {
+        if (resets && resets[place(t, i)]) return initial + slot[i] * units;
+        const size_t before = reverse ? t + 1 : t - 1;  // none: wraps around, or is `running`
+        if (before >= running || i >= active[before]) return first + slot[i] * units;
+        return states + place(before, i) * units;
+    }
 };
 
 // Gradients, named as what they belong to. What comes in is const; null is zero.
@@ -65,9 +73,9 @@ struct Gradients {
     const T *last_h, *last_c;  // (k, B, H), (B, H)
     T* x;                      // (T, B, D), only where the forward pass had x
     T *a, *u;  // (N, G*H): of the input part, and of W_hh's product; may be the same
-    uint16_t *narrow_a, *narrow_u;  // the same in bfloat16, only where there are tiles
-    T *first_h, *first_c;           // (k, B, H), (B, H)
-    T *initial_h, *initial_c;       // (k, B, H), (B, H); with resets
+    T *weight_ih, *weight_hh;  // as the parameters, only where there are tiles
+    T *first_h, *first_c;      // (k, B, H), (B, H)
+    T *initial_h, *initial_c;  // (k, B, H), (B, H); with resets
     T *bias_a, *bias_u, *gain_a, *gain_u, *peephole, *gain_c, *bias_c;  // as the parameters
 };
 

@@ -1,5 +1,6 @@
-// The blocks of `product.h` for numbers that may be rounded to bfloat16, where there are tiles:
-// weights and rows are rounded, their products added up in float32.
+// The blocks of `product.h` on tiles, where there are any: weights and rows become bfloat16, their
+// products are added up in float32. One part of each is enough for numbers that may be rounded to
+// bfloat16; three are as exact as float32, and sooner for eight rows or more.
 #pragma once
 
 #include "memory/pool.h"
@@ -19,80 +20,143 @@ inline constexpr bool tiled = false;
 template <>
 inline constexpr bool tiled<float> = true;
 
-// [k][vector][lane] of a block -> [k / 2][vector][lane][2], filled up to whole tiles.
-inline void narrow_block(const float* from, size_t depth, size_t vectors, uint16_t* to) {
+// A tile of weights, 32 rows of 16 lanes, as sums of parts in bfloat16: [part][pair of
+// rows][lane][2]; `turned` it is a tile of rows to be multiplied, [part][lane][row]. row(k) gives
+// the k-th row. Returns whether all numbers are finite, where there are several parts.
+template <int parts, class Row>
+ELMAN_INLINE bool split_tile(Row row, uint16_t* to, bool turned) {
     constexpr size_t L = lanes<float>;
-    const auto rounded = [&](size_t k, size_t v) {
-        const Vec<float> at = k < depth ? load<float>(from + (k * vectors + v) * L) : Vec<float>{};
-        typedef uint16_t Half __attribute__((vector_size(2 * L)));
-        return __builtin_convertvector((Half)_mm512_cvtneps_pbh((__m512)at), Vec<uint32_t>);
-    };
-    for (size_t k = 0; k < tiles_in(depth) * tile_depth; k += 2)
-        for (size_t v = 0; v < vectors; ++v) {
-            const Vec<uint32_t> pair = rounded(k, v) | rounded(k + 1, v) << 16;
-            __builtin_memcpy(to + (k * vectors + v * 2) * L, &pair, sizeof pair);
+    typedef uint16_t Both __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
+    Both order;
+    for (size_t i = 0; i < 2 * L; ++i) order[i] = static_cast<uint16_t>(i / 2 + i % 2 * L);
+    Vec<float> pairs[parts][L], bad{};
+    for (size_t i = 0; i < L; ++i) {
+        Vec<float> low[2] = {row(2 * i), row(2 * i + 1)};
+        for (int part = 0; part < parts; ++part) {
+            Vec<float> high[2] = {low[0], low[1]};
+            for (size_t j = 0; j < 2 && part + 1 < parts; ++j) {
+                high[j] = (Vec<float>)(((Vec<int32_t>)low[j] + 0x8000) & int32_t(0xFFFF0000));
+                low[j] -= high[j];  // not a number where it was none, or infinite
+            }
+            const Both both = (Both)_mm512_cvtne2ps_pbh((__m512)high[1], (__m512)high[0]);
+            pairs[part][i] = (Vec<float>)_mm512_permutexvar_epi16((__m512i)order, (__m512i)both);
         }
+        bad += low[0] + low[1];
+    }
+    for (int part = 0; part < parts; ++part) {
+        if (turned) transpose<float>(pairs[part]);
+        for (size_t i = 0; i < L; ++i, to += tile_depth)
+            __builtin_memcpy(to, &pairs[part][i], sizeof pairs[part][i]);
+    }
+    return parts == 1 || sum<float>(bad - bad) == 0;
 }
 
-// As block_of; x holds the rows one behind another, as many as fill whole tiles. Of the last tile's
-// rows only those that there are may be touched: behind them are other timesteps.
-template <int V, class Ready, class Done>
+// [k][vector][lane] of a block -> [tile][vector][part][pair of inputs][lane][2], filled up to whole
+// tiles. Returns whether all are finite.
+template <int parts>
+bool split_block(const float* from, size_t depth, size_t vectors, uint16_t* to) {
+    bool finite = true;
+    for (size_t k = 0; k < depth; k += tile_depth)
+        for (size_t v = 0; v < vectors; ++v, to += parts * tile_size) {
+            const auto row = [&](size_t i) {
+                const size_t at = ((k + i) * vectors + v) * lanes<float>;
+                return k + i < depth ? load<float>(from + at) : Vec<float>{};
+            };
+            finite &= split_tile<parts>(row, to, false);
+        }
+    return finite;
+}
+
+// As block_of; x is [16 rows][tile][part][row][32]. Of the last tile's rows only those that there
+// are may be touched in `out`: behind them are other timesteps.
+template <int V, int parts, class Ready, class Done>
 void tile_block_of(const uint16_t* w, size_t depth, const uint16_t* x, size_t count, float* out,
                    size_t stride, Ready ready, Done done) {
     constexpr size_t most = tile_rows_at_once, row = V * lanes<float>;
-    const size_t tiles = tiles_in(depth), width = tiles * tile_depth;
+    const size_t tiles = tiles_in(depth);
+    const auto add = [&] {
+        if constexpr (parts == 3)
+            add_split_tiles<V>(w, tiles, x);
+        else
+            add_tiles<V>(w, tiles, x, tile_depth, tile_size);
+    };
     for (size_t first = 0; first < count; first += most, out += most * stride) {
         const size_t height = count - first < most ? count - first : most;
         ready(first, height);
         if (height == most) {
             load_tiles<V>(out, stride);
-            add_tiles<V>(w, tiles, x + first * width, width);
+            add();
             store_tiles<V>(out, stride);
         } else {
             alignas(64) float edge[most * row];
             for (size_t r = 0; r < height; ++r)
                 __builtin_memcpy(edge + r * row, out + r * stride, row * sizeof(float));
             load_tiles<V>(edge, row);
-            add_tiles<V>(w, tiles, x + first * width, width);
+            add();
             store_tiles<V>(edge, row);
             for (size_t r = 0; r < height; ++r)
                 __builtin_memcpy(out + r * stride, edge + r * row, row * sizeof(float));
         }
+        x += tiles * parts * tile_size;
         done(first, height);
     }
 }
 
-template <class Ready, class Done>
+template <int parts, class Ready, class Done>
 void tile_block(size_t vectors, const uint16_t* w, size_t depth, const uint16_t* x, size_t count,
                 float* out, size_t stride, Ready ready, Done done) {
     switch (vectors) {
-        case 1: return tile_block_of<1>(w, depth, x, count, out, stride, ready, done);
-        case 2: return tile_block_of<2>(w, depth, x, count, out, stride, ready, done);
-        case 3: return tile_block_of<3>(w, depth, x, count, out, stride, ready, done);
-        default: return tile_block_of<4>(w, depth, x, count, out, stride, ready, done);
+        case 1: return tile_block_of<1, parts>(w, depth, x, count, out, stride, ready, done);
+        case 2: return tile_block_of<2, parts>(w, depth, x, count, out, stride, ready, done);
+        case 3: return tile_block_of<3, parts>(w, depth, x, count, out, stride, ready, done);
+        default: return tile_block_of<4, parts>(w, depth, x, count, out, stride, ready, done);
     }
 }
 #endif
 
-// Rows that tiles multiply, in bfloat16. Elsewhere there are none.
+// Rows that tiles multiply, as sums of `parts` in bfloat16. Elsewhere, or of no parts, there are
+// none.
 template <class T>
-class Narrowed {
+class Split {
   public:
-    Narrowed() = default;
-    Narrowed(size_t rows, size_t depth)
-        : codes_(scratch<uint16_t>((rows + 15) / 16 * 16 * code_row(depth))) {}
+    Split() = default;
+    Split(size_t rows, size_t depth, int parts) : parts_(parts) {
+        const size_t all = (rows + 15) / 16 * 16 * code_row(depth) * static_cast<size_t>(parts);
+        if (all) codes_ = scratch<uint16_t>(all);
+    }
 
 #ifdef ELMAN_TILES
-    static void prepare() { shape_tiles(tile_rows_at_once); }
-
-    void take(const T* const* rows, size_t count, size_t depth) {
-        for (size_t i = 0; i < count; ++i)
-            narrow_row(rows[i], depth, codes_.get() + i * code_row(depth));
+    // Makes tiles of this thread's registers.
+    void prepare() const {
+        if (parts_) shape_tiles(tile_rows_at_once);
     }
-    const uint16_t* get() const { return codes_.get(); }
+
+    // Whether tiles are to multiply these rows, which it then has. The parts of what is not finite
+    // do not add up to it, and for few rows tiles are no faster.
+    bool take(const float* const* rows, size_t count, size_t depth) {
+        if (parts_ > 1 && count < few) return false;
+        const size_t step = static_cast<size_t>(parts_) * tile_size;
+        bool finite = true;
+        for (size_t i = 0; i < count && finite; ++i) {
+            uint16_t* const to = codes_.get() + i / tile_rows_at_once * tiles_in(depth) * step +
+                                 i % tile_rows_at_once * tile_depth;
+            if (parts_ == 1)
+                split_row<1>(rows[i], depth, to, step, tile_size);
+            else
+                finite = split_row<3>(rows[i], depth, to, step, tile_size);
+        }
+        return finite;
+    }
+#else
+    void prepare() const {}
 #endif
+    const uint16_t* get() const { return codes_.get(); }
+    int parts() const { return parts_; }
+
+    static constexpr size_t few = 8;
 
   private:
+    int parts_ = 0;
     Scratch<uint16_t> codes_;
 };
 

@@ -2,7 +2,8 @@
 // up in float32. Loading the weights takes as long for one row as for 16, so that the rows of an
 // input may as well be two: what bfloat16 keeps of a number, and what that has left over.
 //
-// Weights are [pair of inputs][vector][lane][2], filled up to a whole number of tiles.
+// Weights are [tile][vector][pair of inputs][lane][2], filled up to whole tiles. What is far apart
+// in memory is loaded a third slower.
 #pragma once
 
 #include <immintrin.h>
@@ -12,7 +13,7 @@
 
 namespace elman::ELMAN_ISA {
 
-constexpr size_t tile_rows_at_once = 16;
+constexpr size_t tile_rows_at_once = 16, tile_size = tile_rows_at_once * tile_depth;
 
 constexpr size_t tiles_in(size_t inputs) {
     return (inputs + tile_depth - 1) / tile_depth;
@@ -63,30 +64,61 @@ ELMAN_INLINE void store_tiles(float* to, size_t stride) {
 }
 
 // Adds x (rows, 32 * tiles) times w to the sums; `apart` takes the fourth sum for the third vector.
-// Rows of x are `stride` numbers apart.
+// Rows of x are `stride` numbers apart, every 32 columns `step`.
 template <int V, bool apart = false>
-ELMAN_INLINE void add_tiles(const uint16_t* w, size_t tiles, const uint16_t* x, size_t stride) {
-    constexpr size_t vector = 2 * lanes<float>, row = V * vector * sizeof(uint16_t);
+ELMAN_INLINE void add_tiles(const uint16_t* w, size_t tiles, const uint16_t* x, size_t stride,
+                            size_t step = tile_depth) {
     asm volatile("" ::: "memory");
-    for (size_t k = 0; k < tiles; ++k, x += tile_depth, w += tile_depth / 2 * V * vector) {
+    for (size_t k = 0; k < tiles; ++k, x += step, w += V * tile_size) {
         _tile_loadd(4, x, stride * sizeof(uint16_t));
-        _tile_loadd(5, w, row);
+        _tile_loadd(5, w, 64);
         _tile_dpbf16ps(0, 4, 5);
         if constexpr (V > 1) {
-            _tile_loadd(6, w + vector, row);
+            _tile_loadd(6, w + tile_size, 64);
             _tile_dpbf16ps(1, 4, 6);
         }
         if constexpr (V > 2) {
-            _tile_loadd(7, w + 2 * vector, row);
+            _tile_loadd(7, w + 2 * tile_size, 64);
             if constexpr (apart)
                 _tile_dpbf16ps(3, 4, 7);
             else
                 _tile_dpbf16ps(2, 4, 7);
         }
         if constexpr (V > 3) {
-            _tile_loadd(5, w + 3 * vector, row);
+            _tile_loadd(5, w + 3 * tile_size, 64);
             _tile_dpbf16ps(3, 4, 5);
         }
+    }
+}
+
+// The same of numbers that are three of bfloat16 each: all products of their parts but those below
+// 2^-25 of the whole, which float32 would not show either. A tile of x or of w is three, one of
+// each part.
+template <int V>
+ELMAN_INLINE void add_split_tiles(const uint16_t* w, size_t tiles, const uint16_t* x) {
+    asm volatile("" ::: "memory");
+    for (size_t k = 0; k < tiles; ++k, x += 3 * tile_size) {
+        _tile_loadd(4, x, 64);
+        _tile_loadd(5, x + tile_size, 64);
+        _tile_loadd(6, x + 2 * tile_size, 64);
+#define ELMAN_VECTOR(v)                        \
+    if constexpr (v < V) {                     \
+        _tile_loadd(7, w, 64);                 \
+        _tile_dpbf16ps(v, 6, 7);               \
+        _tile_dpbf16ps(v, 5, 7);               \
+        _tile_dpbf16ps(v, 4, 7);               \
+        _tile_loadd(7, w + tile_size, 64);     \
+        _tile_dpbf16ps(v, 5, 7);               \
+        _tile_dpbf16ps(v, 4, 7);               \
+        _tile_loadd(7, w + 2 * tile_size, 64); \
+        _tile_dpbf16ps(v, 4, 7);               \
+        w += 3 * tile_size;                    \
+    }
+        ELMAN_VECTOR(0)
+        ELMAN_VECTOR(1)
+        ELMAN_VECTOR(2)
+        ELMAN_VECTOR(3)
+#undef ELMAN_VECTOR
     }
 }
 
@@ -102,35 +134,32 @@ ELMAN_INLINE void narrow(Vec<float> v, size_t n, uint16_t* to) {
     _mm256_mask_storeu_epi16(to, some, (__m256i)_mm512_cvtneps_pbh((__m512)v));
 }
 
-// row[n] -> to[32 * tiles_in(n)], with zeros behind.
-inline void narrow_row(const float* row, size_t n, uint16_t* to) {
-    constexpr size_t L = lanes<float>;
-    size_t i = 0;
-    for (; i + tile_depth <= n; i += tile_depth)
-        narrow(load<float>(row + i), load<float>(row + i + L), to + i);
-    if (i == n) return;
-    const size_t second = n > i + L ? n - i - L : 0;
-    narrow(load<float>(row + i, n - i), second ? load<float>(row + i + L, second) : Vec<float>{},
-           to + i);
+// v in bfloat16, and what that leaves over to v. What is infinite leaves nothing.
+ELMAN_INLINE Vec<float> upper(Vec<float>& v) {
+    const Vec<int32_t> bits = ((Vec<int32_t>)v + 0x8000) & int32_t(0xFFFF0000);
+    const Vec<float> near = (Vec<float>)bits, whole = v;
+    v = near - near == 0 ? whole - near : Vec<float>{};
+    return near - near == 0 ? near : whole;
 }
 
-// Each number in bfloat16 to one row and what is left over to the other: together exact to 2^-17 of
-// it. What is infinite is in the first alone.
-inline void split_row(const float* row, size_t n, uint16_t* upper, uint16_t* lower) {
+// Each number as a sum of `parts` in bfloat16, the next what the last have left over: two are exact
+// to 2^-17 of it, three to its last bit. 32 numbers after 32 go `step` apart, parts `stride`.
+// Returns whether all are finite.
+template <int parts>
+bool split_row(const float* row, size_t n, uint16_t* to, size_t step, size_t stride) {
     constexpr size_t L = lanes<float>;
-    for (size_t i = 0; i < n; i += tile_depth) {
-        Vec<float> high[2], low[2];
-        for (size_t half = 0; half < 2; ++half) {
-            const size_t at = i + half * L;
-            const Vec<float> v = at < n ? load<float>(row + at) : Vec<float>{};
-            const Vec<int32_t> bits = ((Vec<int32_t>)v + 0x8000) & int32_t(0xFFFF0000);
-            const Vec<float> near = (Vec<float>)bits;
-            high[half] = near - near == 0 ? near : v;
-            low[half] = near - near == 0 ? v - near : Vec<float>{};
+    Vec<float> bad{};
+    for (size_t i = 0; i < n; i += tile_depth, to += step) {
+        Vec<float> low[2] = {load<float>(row + i, n - i),
+                             i + L < n ? load<float>(row + i + L, n - i - L) : Vec<float>{}};
+        for (int part = 0; part + 1 < parts; ++part) {
+            const Vec<float> high[2] = {upper(low[0]), upper(low[1])};
+            if (part == 0) bad += (high[0] - high[0]) + (high[1] - high[1]);
+            narrow(high[0], high[1], to + part * stride);
         }
-        narrow(high[0], high[1], upper + i);
-        narrow(low[0], low[1], lower + i);
+        narrow(low[0], low[1], to + (parts - 1) * stride);
     }
+    return sum<float>(bad) == 0;
 }
 
 }  // namespace elman::ELMAN_ISA

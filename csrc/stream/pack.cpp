@@ -42,11 +42,18 @@ struct Packer {
         return to;
     }
 
-    // Spreads one row of a segment over its groups; `first` is where element 0 belongs.
+    // Where the j-th input of a unit stands, `lane` counting through all vectors of its panel: as
+    // [group][vector][lane][member], or in tiles, which hold several groups of one vector.
+    size_t place_of(size_t j, size_t lane) const {
+        const size_t groups = layer.tiled ? tile_depth / group : 1, vector = lane / lanes;
+        const size_t at = (j / group / groups * vectors + vector) * groups + j / group % groups;
+        return (at * lanes + lane % lanes) * group + j % group;
+    }
+
+    // Spreads one row of a segment over its groups.
     template <class Stored, class Convert>
-    void row(const T* from, size_t n, Stored* first, Convert convert) const {
-        for (size_t j = 0; j < n; ++j)
-            first[j / group * vectors * lanes * group + j % group] = convert(from[j]);
+    void row(const T* from, size_t n, Stored* to, size_t lane, Convert convert) const {
+        for (size_t j = 0; j < n; ++j) to[place_of(j, lane)] = convert(from[j]);
     }
 
     // One scale for a whole row of W_ih or W_hh, of which W_hh may have several segments.
@@ -58,23 +65,25 @@ struct Packer {
 
     // Writes one row of a segment in the layer's format; `step` is what int8 counts in. Where four
     // are multiplied at once they have no sign, see Int8.
-    void store(const T* from, size_t n, size_t offset, T step) const {
+    void store(const T* from, size_t n, size_t offset, size_t lane, T step) const {
         std::byte* const to = layer.weights.data();
         switch (layer.format) {
             case Format::int8:
-                return row(from, n, reinterpret_cast<int8_t*>(to) + offset, [step, this](T w) {
-                    const T whole = step > 0 ? std::nearbyint(w / step) : T(0);
-                    return static_cast<int8_t>(static_cast<int>(whole) + (group == 4 ? 128 : 0));
-                });
+                return row(from, n, reinterpret_cast<int8_t*>(to) + offset, lane,
+                           [step, this](T w) {
+                               const T whole = step > 0 ? std::nearbyint(w / step) : T(0);
+                               return static_cast<int8_t>(static_cast<int>(whole) +
+                                                          (group == 4 ? 128 : 0));
+                           });
             case Format::bfloat16:
-                return row(from, n, reinterpret_cast<uint16_t*>(to) + offset,
+                return row(from, n, reinterpret_cast<uint16_t*>(to) + offset, lane,
                            [below = uint16_t(0), second = false, this](T w) mutable {
                                below = upper_half(static_cast<float>(w), second ? below : 0);
                                second = !second && !layer.tiled;
                                return below;
                            });
             case Format::plain:
-                return row(from, n, reinterpret_cast<T*>(to) + offset, [](T w) { return w; });
+                return row(from, n, reinterpret_cast<T*>(to) + offset, lane, [](T w) { return w; });
         }
     }
 
@@ -91,10 +100,11 @@ struct Packer {
             const T *const x = ih + r * layer.inputs, *const h = hh + r * past;
             const T step_x = layer.parts[0].scale[at] = step_of(x, layer.inputs);
             const T step_h = layer.parts[1].scale[at] = step_of(h, past);
-            const size_t first = at / width * panel_size + at % width * group;
-            store(x, layer.inputs, first, step_x);
+            const size_t first = at / width * panel_size, lane = at % width;
+            store(x, layer.inputs, first, lane, step_x);
             for (size_t j = 0; j < layer.order; ++j)
-                store(h + j * layer.outputs, layer.outputs, first + x_size + j * h_size, step_h);
+                store(h + j * layer.outputs, layer.outputs, first + x_size + j * h_size, lane,
+                      step_h);
         }
     }
 };

@@ -38,7 +38,7 @@ struct Tiled {
 
     static void prepare(size_t batch) { shape_tiles(batch * parts); }
     static Code encode(const float* row, size_t n, Operand* codes, size_t stride) {
-        split_row(row, n, codes, codes + stride);
+        split_row<2>(row, n, codes, tile_depth, stride);
         return {};
     }
 };

@@ -35,11 +35,11 @@ def test_the_core_by_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3700)
 @pytest.mark.parametrize("part", ["address", "thread", "python"])
 def test_under_sanitisers(part: str) -> None:
     script = ROOT / "tests" / "core" / "sanitize.sh"
     done = subprocess.run(
-        ["sh", script, part], capture_output=True, text=True, timeout=1700, check=False
+        ["sh", script, part], capture_output=True, text=True, timeout=3600, check=False
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from elman.core import is_built
 from elman.nn import operators
+from elman.nn.call import Call, Named
 
 pytestmark = [
     pytest.mark.skipif(not is_built(), reason="the operators are the core's"),
@@ -149,17 +150,22 @@ def test_operators_keep_their_promises(
     configured: Configured, ways: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: dict[str, Sequence[Any]] = {}
-    for name in ("layer", "layer_backward"):
-        run = getattr(operators, name)
+    forward, backward = operators.forward, operators.backward
 
-        def spy(*given: Any, name: str = name, run: Any = run) -> Any:
-            calls[name] = given
-            return run(*given)
+    def spy(call: Call, given: Named) -> Named:
+        calls["layer"] = *call, list(given.values())
+        return forward(call, given)
 
-        monkeypatch.setattr(operators, name, spy)
+    def spy_backward(call: Call, *given: Any) -> list[Tensor]:
+        calls["layer_backward"] = *call, *given
+        return backward(call, *given)
+
+    monkeypatch.setattr(operators, "forward", spy)
+    monkeypatch.setattr(operators, "backward", spy_backward)
     layer = make(configured, bidirectional="resets" in ways)
     y, final = layer(draw(T, B, D).requires_grad_(), starting_state(layer), **around(ways))
     weigh([y, *flat(final)]).backward()
+    assert set(calls) == {"layer", "layer_backward"}
     for name, given in calls.items():
         torch.library.opcheck(
             getattr(torch.ops.elman, name).default,

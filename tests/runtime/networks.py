@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from elman.core import native
 from elman.reference import build
@@ -46,6 +45,12 @@ def on_tiles(units: int) -> bool:
     return core is not None and core.has_tiles() and units >= 64
 
 
+def nearest_bfloat16(array: np.ndarray) -> np.ndarray:
+    """8 significant bits, ties to even; in arithmetic, since a wheel is tested without PyTorch."""
+    mantissa, exponent = np.frexp(array)
+    return np.ldexp(np.round(mantissa * 256), exponent - 8)
+
+
 @dataclass
 class Network:
     """Layers of one kind: arrays for a stream, and the reference's cells over them."""
@@ -82,7 +87,7 @@ class Network:
                 return array
             units = len(array) // (1 if "hr" in name else len(CELLS[self.cell].gates))
             if weights == "bfloat16" and on_tiles(units):
-                return torch.from_numpy(array).bfloat16().float().numpy()
+                return nearest_bfloat16(array)
             return rounded(array, weights, order if name.startswith("weight_hh") else 1)
 
         return {name: of(name, array) for name, array in self.arrays.items()}

@@ -1,78 +1,67 @@
 """Second and higher derivatives of a layer on the core, by way of the loop, which has them all."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from elman.nn import unrolled
+from elman.nn.call import CONSTANT, Call, Named, parts
 from elman.nn.cells import State
 from elman.nn.loop import Conditions
-from elman.nn.operators import CONSTANT, Named
 from elman.spec import CELLS, LayerSpec
 
 
-def derivatives(
-    cell: str,
-    order: int,
-    flags: str,
-    given: Named,
-    incoming: Named,
-    wanted: str,
-    outer: Sequence[Tensor],
-    wants: Sequence[Sequence[bool]],
-) -> tuple[list[Tensor | None], list[Tensor | None]]:
-    """What ``outer``, the gradients of the first gradients ``wanted``, give the inputs.
+def derivatives(ctx: Any, outer: Sequence[Tensor], needs: Sequence[bool]) -> list[Tensor | None]:
+    """What ``outer``, the gradients of what the backward operator returned, give its tensors.
 
-    ``given`` and ``incoming`` are what the backward operator had, and ``wants`` says which of
-    either need a gradient; the others get None.
+    ``ctx`` keeps them, its call and what was ``wanted``; tensors without need get None.
     """
+    call: Call = ctx.call
+    named, wanted = call.named(ctx.saved_tensors), ctx.wanted.split()
+    given, _, incoming = parts(named)
     inner = [n for n, t in given.items() if t.is_floating_point() and n not in CONSTANT]
 
     def first(*tensors: Tensor) -> tuple[Tensor, ...]:
         values = dict(zip(inner, tensors, strict=False))
-        run = _layer(cell, order, flags, given | values, wanted.split(), list(incoming))
-        pull = torch.func.vjp(run, *(values[n] for n in wanted.split()))[1]
+        run = _layer(call, given | values, wanted, list(incoming))
+        pull = torch.func.vjp(run, *(values[n] for n in wanted))[1]
         found: tuple[Tensor, ...] = pull(tensors[len(inner) :])
         return found
 
     pull = torch.func.vjp(first, *(given[n] for n in inner), *incoming.values())[1]
-    found = pull(tuple(outer))
-    by_name = dict(zip(inner, found, strict=False))
-    to_given = [by_name.get(n) if want else None for n, want in zip(given, wants[0], strict=True)]
-    to_incoming = [
-        d if want else None for d, want in zip(found[len(inner) :], wants[1], strict=True)
-    ]
-    return to_given, to_incoming
+    by_name = dict(zip((*inner, *(f"d_{n}" for n in incoming)), pull(tuple(outer)), strict=True))
+    return [by_name.get(n) if need else None for n, need in zip(named, needs, strict=True)]
 
 
 def _layer(
-    cell: str, order: int, flags: str, given: Named, inputs: list[str], outputs: list[str]
+    call: Call, given: Named, inputs: list[str], outputs: list[str]
 ) -> Callable[..., tuple[Tensor, ...]]:
     """The layer as a function of the tensors ``inputs`` alone."""
-    reverse = "reverse" in flags
+    reverse = "reverse" in call.flags
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
         now = given | dict(zip(inputs, tensors, strict=True))
-        spec = _spec(cell, order, flags, now)
+        spec = _spec(call, now)
         state, around = _state_of("first", now), _around(spec, now, reverse)
         y, final, every = unrolled.run(spec, now, now["x"], state, around, reverse=reverse)
-        found = {"h": y, "last_h": torch.stack(final[:order])}
-        if cell == "lstm":
+        found = {"h": y, "last_h": torch.stack(final[: call.order])}
+        if call.cell == "lstm":
             found |= {"c": every[-1], "last_c": final[-1]}
         return tuple(found[name] for name in outputs)
 
     return run
 
 
-def _spec(cell: str, order: int, flags: str, given: Named) -> LayerSpec:
+def _spec(call: Call, given: Named) -> LayerSpec:
     return LayerSpec(
-        cell,
+        call.cell,
         given["x"].shape[2],
-        given["weight_hh"].shape[0] // len(CELLS[cell].gates),
+        given["weight_hh"].shape[0] // len(CELLS[call.cell].gates),
         bias="bias_ih" in given,
-        nonlinearity="relu" if "relu" in flags else "tanh",
-        order=order,
+        nonlinearity="relu" if "relu" in call.flags else "tanh",
+        order=call.order,
         peephole="peephole" in given,
         layer_norm="norm_hh" in given,
     )

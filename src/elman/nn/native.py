@@ -8,9 +8,9 @@ from torch import Tensor
 
 from elman.core import is_built
 from elman.nn import loop, operators, traced, transformed
+from elman.nn.call import STATES, Call, gradients, keep
 from elman.nn.cells import Parameters, State
 from elman.nn.loop import Conditions
-from elman.nn.transformed import Forward
 from elman.spec import LayerSpec
 
 _BUILT = is_built()
@@ -48,20 +48,20 @@ def run(
     tensors = list(given.values())
     seen = traced.needed(tensors)
     # A transform may differentiate what asks for no gradient outside of it.
-    training = torch.is_grad_enabled() and (
+    saving = torch.is_grad_enabled() and (
         any(t.requires_grad for t in tensors) or (seen and traced.transformed())
     )
-    words = ("relu", "reverse", "training", "bfloat16")
-    hold = (spec.nonlinearity == "relu", reverse, training, narrow)
+    words = ("relu", "reverse", "saving", "bfloat16")
+    hold = (spec.nonlinearity == "relu", reverse, saving, narrow)
     flags = " ".join(word for word, holds in zip(words, hold, strict=True) if holds)
-    if training or seen:
-        call = Forward(spec.cell, spec.order, flags, " ".join(given))
+    call = Call(spec.cell, spec.order, flags, " ".join(given))
+    if saving or seen:
         outputs = _outputs(call, tensors, seen)
-        found = dict(zip(operators.results(*call[:3], given), outputs, strict=True))
+        found = dict(zip(operators.results(call, given), outputs, strict=True))
     else:
-        found = operators.forward(spec.cell, spec.order, flags, given)
+        found = operators.forward(call, given)
     if narrow:
-        found |= {n: t.bfloat16() for n, t in found.items() if n in operators.STATES}
+        found |= {n: t.bfloat16() for n, t in found.items() if n in STATES}
     final = (*found["last_h"].unbind(0), *((found["last_c"],) if "last_c" in found else ()))
     if not trajectory:
         return found["h"], final, None
@@ -71,7 +71,7 @@ def run(
     return found["h"], final, (*every, *((found["c"],) if "c" in found else ()))
 
 
-def _outputs(call: Forward, tensors: list[Tensor], seen: bool) -> Sequence[Tensor]:
+def _outputs(call: Call, tensors: list[Tensor], seen: bool) -> Sequence[Tensor]:
     """What the forward operator returns, by the shortest way that whoever looks on allows."""
     if seen and traced.transformed():
         return transformed.layer(call, tensors)
@@ -148,25 +148,19 @@ class _Layer(torch.autograd.Function):
     """The operators for plain autograd, called without a detour through the dispatcher."""
 
     @staticmethod
-    def forward(ctx: Any, call: Forward, *tensors: Tensor) -> tuple[Tensor, ...]:
-        given = dict(zip(call.names.split(), tensors, strict=True))
-        found = operators.forward(*call[:3], given)
-        ctx.call, ctx.results = call, tuple(found)
-        ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*(t for n, t in found.items() if n not in operators.STATES))
-        ctx.save_for_backward(*tensors, *found.values())
-        return tuple(found.values())
+    def forward(ctx: Any, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+        found = operators.forward(call, call.named(tensors))
+        output = tuple(found.values())
+        keep(ctx, call, tensors, found, output)
+        return output
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        names = ctx.call.names.split()
-        every = ctx.saved_tensors  # once: a second look would recompute again
-        given, saved = every[: len(names)], every[len(names) :]
-        wanted = traced.wanted(names, ctx.needs_input_grad[1:])
-        incoming = {n: d for n, d in zip(ctx.results, gradients, strict=True) if d is not None}
-        # The operator can be differentiated again, the function behind it cannot.
-        again = torch.is_grad_enabled() or traced.needed((*given, *incoming.values()))
-        run: Any = torch.ops.elman.layer_backward if again else operators.layer_backward
-        to = " ".join(incoming), list(incoming.values()), " ".join(wanted)
-        found = dict(zip(wanted, run(*ctx.call, given, saved, *to), strict=True))
-        return None, *(found.get(name) for name in names)
+    def backward(ctx: Any, *incoming: Tensor | None) -> tuple[Tensor | None, ...]:
+        return None, *gradients(ctx, incoming, ctx.needs_input_grad[1:], _derivative)
+
+
+def _derivative(call: Call, tensors: Sequence[Tensor], wanted: str) -> list[Tensor]:
+    # The operator can be differentiated again, the function behind it cannot.
+    if torch.is_grad_enabled() or traced.needed(tensors):
+        return traced.backward(call, tensors, wanted)
+    return operators.backward(call, tensors, wanted)

@@ -1,16 +1,17 @@
 """One layer through time on the native core: what the two PyTorch operators compute.
 
-:mod:`elman.nn.traced` makes operators of them. The core gets arrays by pointer and is linked to no
-version of PyTorch. What runs in order is the core's, and so is ``W_ih x``, which it computes piece
-by piece; the sums over all timesteps that are the gradients of the weights are PyTorch's matrix
-products. So is the input part where it is rounded to bfloat16 or very wide.
+:mod:`elman.nn.traced` makes operators of :func:`forward` and :func:`backward`. The core gets arrays
+by pointer and is linked to no version of PyTorch. What runs in order is the core's, and so is
+``W_ih x``, which it computes piece by piece; the sums over all timesteps that are the gradients of
+the weights are PyTorch's matrix products. So is the input part where it is rounded to bfloat16 or
+very wide.
 
-Tensors come as a list with their names in one string. In are ``x`` (T, B, D), the parameters of
-``LayerSpec.parameter_shapes`` without the initial states, and, k being the order, ``first_h``
-(k, B, H), ``first_c`` (B, H), with resets ``initial_h``, ``initial_c`` and ``resets`` (T, B) uint8,
-and ``lengths`` (B,) int64, ``mask`` (B, k*H), ``keep_h`` and ``keep_c`` (T, B, H) or (H,). Out are
-those of :func:`results`. Flags: "relu", "reverse", "training" where a backward pass may follow, and
-"bfloat16" where matrix products round to it; what runs in order stays as precise as it was.
+Tensors come by name. In are ``x`` (T, B, D), the parameters of ``LayerSpec.parameter_shapes``
+without the initial states, and, k being the order, ``first_h`` (k, B, H), ``first_c`` (B, H), with
+resets ``initial_h``, ``initial_c`` and ``resets`` (T, B) uint8, and ``lengths`` (B,) int64,
+``mask`` (B, k*H), ``keep_h`` and ``keep_c`` (T, B, H) or (H,). Out are those of :func:`results`.
+Flags of a call: "relu", "reverse", "saving" where a backward pass may follow, and "bfloat16"
+where matrix products round to it; what runs in order stays as precise as it was.
 """
 
 import os
@@ -23,21 +24,19 @@ import torch
 from torch import Tensor
 
 from elman.core import native, threads
+from elman.nn.call import STATES, Call, Named, parts
 from elman.spec import CELLS
 
-Named = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
 
 _NAMES = {t: str(t).removeprefix("torch.") for t in (torch.float32, torch.float64, torch.bfloat16)}
-CONSTANT = ("mask", "keep_h", "keep_c")  # drawn, never learned: there is no derivative
-STATES = ("h", "c", "last_h", "last_c")
 # The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")
 _WIDEST = 2048  # inputs: the core reads all weights of a few units at once, from its cache
 _SUMMED = ("bias_ih", "bias_hh", "norm_ih", "norm_hh", "peephole", "norm_c", "norm_c_bias")
 
 
-def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
+def results(call: Call, given: Named) -> Shapes:
     """Names and shapes of what the forward operator returns: the states, then what it saves.
 
     ``h``, ``c`` (T, B, H) after every timestep, 0 in the padding; ``last_h`` (k, B, H), ``last_c``
@@ -51,90 +50,73 @@ def results(cell: str, order: int, flags: str, given: Named) -> Shapes:
     1 more for the LSTM; 1 more for Elman with zoneout, normalisation or very many inputs.
     One float32 LSTM step of H units is (4 + 1 + 1) * H * 4 bytes.
     """
+    cell, order, flags, _ = call
     (steps, batch), units = given["x"].shape[:2], given["weight_hh"].shape[1] // order
     rows, width, past = steps * batch, given["weight_hh"].shape[0], order * units
     lstm, norm = cell == "lstm", "norm_hh" in given
     shapes: Shapes = {"h": (steps, batch, units), "last_h": (order, batch, units)}
     if lstm:
         shapes |= {"c": (steps, batch, units), "last_c": (batch, units)}
-    in_core, training = _in_core(flags, given), "training" in flags
-    if norm or not in_core or (training and (cell != "elman" or "keep_h" in given)):
+    in_core, saving = _in_core(flags, given), "saving" in flags
+    if norm or not in_core or (saving and (cell != "elman" or "keep_h" in given)):
         shapes["gates"] = (rows, width)
-    chosen = training and ("resets" in given or "lengths" in given)
+    chosen = saving and ("resets" in given or "lengths" in given)
     if order > 1 or "mask" in given or chosen:
         shapes["entering"] = (rows, past)
-    if cell == "gru" and training:
+    if cell == "gru" and saving:
         shapes["inner"] = (rows, units)
-    if norm and training:
+    if norm and saving:
         shapes |= {"normal_a": (rows, width), "scale_a": (rows,)}
         shapes |= {"normal_u": (rows, width), "scale_u": (rows,)}
-    if norm and lstm and training:
+    if norm and lstm and saving:
         shapes |= {"normal_c": (rows, units), "scale_c": (rows,)}
     return shapes
 
 
-def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Run a layer forward; see the module."""
-    given = dict(zip(names.split(), tensors, strict=True))
-    return list(forward(cell, order, flags, given).values())
-
-
-def forward(cell: str, order: int, flags: str, given: Named) -> Named:
-    """The same by names, which is sooner."""
+def forward(call: Call, given: Named) -> Named:
+    """Run a layer; see the module."""
     given = {name: t.contiguous() for name, t in given.items()}
     x = given["x"]
-    shapes = results(cell, order, flags, given)
-    out = {name: _empty(shape, x.dtype) for name, shape in shapes.items()}
+    out = {name: _empty(shape, x.dtype) for name, shape in results(call, given).items()}
     rows = _valid_rows(given)
     here = _only(out, rows)
-    if not _in_core(flags, given):
-        _product(_rows_of(x, rows), given["weight_ih"].t(), flags, out=here["gates"])
+    if not _in_core(call.flags, given):
+        _product(_rows_of(x, rows), given["weight_ih"].t(), call.flags, out=here["gates"])
     run = _core().forward64 if x.dtype == torch.float64 else _core().forward32
-    run(_options(cell, order, flags, given), _lent(given), _lent(here))
+    run(_options(call, given), _lent(given), _lent(here))
     return out
 
 
-def layer_backward(
-    cell: str,
-    order: int,
-    flags: str,
-    names: str,
-    tensors: Sequence[Tensor],
-    saved: Sequence[Tensor],
-    gradient_names: str,
-    gradients: Sequence[Tensor],
-    wanted: str,
-) -> list[Tensor]:
-    """Return the gradients of the inputs ``wanted`` from those of the states."""
-    given = _take(names, tensors)
-    x, wants = given["x"], wanted.split()
-    shapes = results(cell, order, flags, given)
+def backward(call: Call, tensors: Sequence[Tensor], wanted: str) -> list[Tensor]:
+    """The gradients of the inputs ``wanted``, from the tensors of :mod:`elman.nn.call`."""
+    given, kept, incoming = parts(call.named([t.contiguous() for t in tensors]))
+    x, flags, wants = given["x"], call.flags, wanted.split()
     rows = _valid_rows(given)
+    kept = _only(kept, rows)
     used = len(x) * x.shape[1] if rows is None else len(rows)
-    kept = _only(_take(" ".join(shapes), saved), rows)
-    incoming = _take(gradient_names, gradients)
     d: Named = {"a": _empty((used, given["weight_hh"].shape[0]), x.dtype)}
-    d["u"] = _empty(d["a"].shape, x.dtype) if cell == "gru" or "norm_hh" in given else d["a"]
+    apart = call.cell == "gru" or "norm_hh" in given
+    d["u"] = _empty(d["a"].shape, x.dtype) if apart else d["a"]
     d |= {n: _empty(given[n].shape, x.dtype) for n in given if n in _SUMMED + _STATES}
-    if "x" in wants and _in_core(flags, given):
+    in_core = _in_core(flags, given)
+    if "x" in wants and in_core:
         d["x"] = _empty(x.shape, x.dtype)
-    narrow: Named = {}
-    if "bfloat16" in flags and _in_core(flags, given):
-        for name in ("a", "u") if d["u"] is not d["a"] else ("a",):
-            narrow[name] = _empty(d[name].shape, torch.bfloat16)
-            d[f"narrow_{name}"] = narrow[name].view(torch.uint16)
+    if _core().has_tiles() and x.dtype == torch.float32:  # the core adds these up too
+        sums = {"weight_ih", "weight_hh"} if in_core else {"weight_hh"}
+        d |= {n: _empty(given[n].shape, x.dtype) for n in sums.intersection(wants)}
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
     arrays = (_lent(each) for each in (given, kept, incoming, d))
-    run(_options(cell, order, flags, given), *arrays)
-    if "bfloat16" in flags:  # once for all products
+    run(_options(call, given), *arrays)
+    left = {"weight_ih", "weight_hh", "x"}.intersection(wants).difference(d)
+    if left and "bfloat16" in flags:  # once for all products
         same = d["u"] is d["a"]
-        d["a"] = _narrow(narrow.get("a", d["a"]))
-        d["u"] = d["a"] if same else _narrow(narrow.get("u", d["u"]))
-    if "weight_ih" in wants:
+        d["a"] = _narrow(d["a"])
+        d["u"] = d["a"] if same else _narrow(d["u"])
+    if "weight_ih" in left:
         d["weight_ih"] = _outer(d["a"], _rows_of(x, rows), flags)
-    if "weight_hh" in wants:
+    if "weight_hh" in left:
         d["weight_hh"] = _of_recurrent_weight(d["u"], given, kept, flags)
-    if "x" in wants and "x" not in d:
+    if "x" in left:
         d["x"] = _of_input(d["a"], given, rows, flags)
     return [d[name] for name in wants]
 
@@ -184,10 +166,6 @@ def _narrow(t: Tensor) -> Tensor:
     if not t.is_contiguous():
         return _narrow(t.t()).t()
     return _empty(t.shape, torch.bfloat16).copy_(t)
-
-
-def _take(names: str, tensors: Sequence[Tensor]) -> Named:
-    return dict(zip(names.split(), (t.contiguous() for t in tensors), strict=True))
 
 
 @cache
@@ -247,7 +225,8 @@ def _in_core(flags: str, given: Named) -> bool:
     return exact and shared and given["x"].shape[2] <= _WIDEST
 
 
-def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str | int | bool]:
+def _options(call: Call, given: Named) -> dict[str, str | int | bool]:
+    cell, order, flags, _ = call
     x = given["x"]
     steps, batch = x.shape[:2]
     keep = given.get("keep_h", given.get("keep_c"))
@@ -260,7 +239,7 @@ def _options(cell: str, order: int, flags: str, given: Named) -> dict[str, str |
         "batch": batch,
         "inputs": x.shape[2] if _in_core(flags, given) else 0,
         "units": given["weight_hh"].shape[0] // len(CELLS[cell].gates),
-        "saving": "training" in flags,
+        "saving": "saving" in flags,
         "bfloat16": "bfloat16" in flags,
         "keep_is_constant": keep is not None and keep.ndim == 1,
         "threads": threads(torch.get_num_threads()),

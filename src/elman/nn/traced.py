@@ -11,112 +11,86 @@ import torch
 from torch import Tensor
 
 from elman.nn import higher, mapped, operators
-from elman.nn.operators import CONSTANT, STATES, results
+from elman.nn.call import Call, gradients, keep
+from elman.nn.operators import results
 
-layer = torch.library.custom_op("elman::layer", operators.layer, mutates_args=())
-layer_backward = torch.library.custom_op(
-    "elman::layer_backward", operators.layer_backward, mutates_args=()
-)
+
+@torch.library.custom_op("elman::layer", mutates_args=())
+def layer(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """A :class:`~elman.nn.call.Call` of the layer, written out as PyTorch wants it."""
+    call = Call(cell, order, flags, names)
+    return list(operators.forward(call, call.named(tensors)).values())
+
+
+@torch.library.custom_op("elman::layer_backward", mutates_args=())
+def layer_backward(
+    cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor], wanted: str
+) -> list[Tensor]:
+    """The same of its derivative."""
+    return operators.backward(Call(cell, order, flags, names), tensors, wanted)
+
+
+def backward(call: Call, tensors: Sequence[Tensor], wanted: str) -> list[Tensor]:
+    """What ``elman::layer_backward`` returns."""
+    found: list[Tensor] = torch.ops.elman.layer_backward(*call, tensors, wanted)
+    return found
 
 
 @layer.register_fake
-def _(cell: str, order: int, flags: str, names: str, tensors: Sequence[Tensor]) -> list[Tensor]:
-    given = dict(zip(names.split(), tensors, strict=True))
-    shapes = results(cell, order, flags, given).values()
-    return [given["x"].new_empty(shape) for shape in shapes]
+def _(*arguments: Any) -> list[Tensor]:
+    *parts, tensors = arguments
+    call = Call(*parts)
+    given = call.named(tensors)
+    return [given["x"].new_empty(shape) for shape in results(call, given).values()]
 
 
 @layer_backward.register_fake
-def _(
-    cell: str,
-    order: int,
-    flags: str,
-    names: str,
-    tensors: Sequence[Tensor],
-    saved: Sequence[Tensor],
-    gradient_names: str,
-    gradients: Sequence[Tensor],
-    wanted: str,
-) -> list[Tensor]:
-    given = dict(zip(names.split(), tensors, strict=True))
-    rows = given["x"].shape[0] * given["x"].shape[1], given["weight_hh"].shape[0]
-    shapes = {name: t.shape for name, t in given.items()} | {"a": rows, "u": rows}
-    return [given["x"].new_empty(shapes[name]) for name in wanted.split()]
+def _(*arguments: Any) -> list[Tensor]:
+    *parts, tensors, wanted = arguments
+    named = Call(*parts).named(tensors)
+    rows = named["x"].shape[0] * named["x"].shape[1], named["weight_hh"].shape[0]
+    shapes = {name: t.shape for name, t in named.items()} | {"a": rows, "u": rows}
+    return [named["x"].new_empty(shapes[name]) for name in wanted.split()]
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    cell, order, flags, names, tensors = inputs
-    ctx.call = cell, order, flags, names
-    given = dict(zip(names.split(), tensors, strict=True))
-    found = zip(results(cell, order, flags, given), output, strict=True)
-    ctx.mark_non_differentiable(*(t for name, t in found if name not in STATES))
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*tensors, *output)
+    *parts, tensors = inputs
+    call = Call(*parts)
+    keep(ctx, call, tensors, results(call, call.named(tensors)), output)
 
 
-def _first(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple[Any, ...]:
-    cell, order, flags, names = ctx.call
-    split = names.split()
-    every = ctx.saved_tensors  # once: a second look would recompute again
-    tensors, saved = every[: len(split)], every[len(split) :]
-    given = dict(zip(split, tensors, strict=True))
-    known = zip(results(cell, order, flags, given), gradients, strict=True)
-    incoming = {name: d for name, d in known if d is not None}
-    asked = wanted(split, ctx.needs_input_grad[4])
-    found = torch.ops.elman.layer_backward(
-        cell,
-        order,
-        flags,
-        names,
-        tensors,
-        saved,
-        " ".join(incoming),
-        list(incoming.values()),
-        " ".join(asked),
-    )
-    by_name = dict(zip(asked, found, strict=True))
-    return None, None, None, None, [by_name.get(name) for name in split]
+def _first(ctx: Any, incoming: Sequence[Tensor | None]) -> tuple[Any, ...]:
+    return None, None, None, None, gradients(ctx, incoming, ctx.needs_input_grad[4], backward)
 
 
 def _keep_first(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    *call, tensors, saved, gradient_names, gradients, asked = inputs
-    ctx.parts = call, len(tensors), len(saved), gradient_names, asked
-    ctx.save_for_backward(*tensors, *gradients)
+    *parts, tensors, ctx.wanted = inputs
+    ctx.call = Call(*parts)
+    ctx.save_for_backward(*tensors)
 
 
 def _second(ctx: Any, outer: Sequence[Tensor]) -> tuple[Any, ...]:
-    call, first, saved, gradient_names, asked = ctx.parts
-    every = ctx.saved_tensors
-    tensors, gradients = every[:first], every[first:]
-    arguments = (*call, tensors, None, gradient_names, gradients, asked)
-    found = second(arguments, outer, ctx.needs_input_grad[4], ctx.needs_input_grad[7])
-    return None, None, None, None, found[0], [None] * saved, None, found[1], None
+    found = higher.derivatives(ctx, outer, ctx.needs_input_grad[4])
+    return None, None, None, None, found, None
 
 
-def wanted(names: Sequence[str], needs: Sequence[bool]) -> list[str]:
-    """Which of the inputs ``names`` the backward operator is to give the gradients of."""
-    pairs = zip(names, needs, strict=True)
-    return [name for name, need in pairs if need and name not in CONSTANT]
+def _map(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> mapped.Mapped:
+    *parts, tensors = arguments
+
+    def run(*tensors: Tensor) -> list[Tensor]:
+        found: list[Tensor] = torch.ops.elman.layer(*parts, tensors)
+        return found
+
+    return mapped.layer(run, info.batch_size, in_dims[4], Call(*parts), tensors)
 
 
-def second(
-    arguments: Sequence[Any], outer: Sequence[Tensor], *wants: Sequence[bool]
-) -> tuple[list[Tensor | None], list[Tensor | None]]:
-    """Gradients of the ``tensors`` and ``gradients`` among the backward operator's arguments."""
-    cell, order, flags, names, tensors, _, gradient_names, gradients, asked = arguments
-    given = dict(zip(names.split(), tensors, strict=True))
-    incoming = dict(zip(gradient_names.split(), gradients, strict=True))
-    return higher.derivatives(cell, order, flags, given, incoming, asked, outer, wants)
+def _map_backward(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> mapped.Mapped:
+    *parts, tensors, wanted = arguments
 
+    def run(wanted: str, *tensors: Tensor) -> list[Tensor]:
+        return backward(Call(*parts), tensors, wanted)
 
-def _map(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
-    run = torch.ops.elman.layer
-    return mapped.layer(run, info.batch_size, in_dims[4], *arguments)
-
-
-def _map_backward(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
-    run, dims = torch.ops.elman.layer_backward, (*in_dims[4], *in_dims[5], *in_dims[7])
-    return mapped.layer_backward(run, info.batch_size, dims, *arguments)
+    return mapped.layer_backward(run, info.batch_size, in_dims[4], Call(*parts), tensors, wanted)
 
 
 layer.register_autograd(_first, setup_context=_keep)

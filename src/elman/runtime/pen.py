@@ -72,7 +72,8 @@ class Pen:
         self._count = min(2 * self._count, self._most, most) if whole else 1
         state, numbers = self._node.state, self._next(self._count)
         assert self._token is not None
-        found = self._predictor.compose(state, self._token, forbidden, numbers, self._sampling)
+        compose = self._predictor.rows.compose
+        found = compose(state, self._token, forbidden, numbers, self._sampling)
         if found is None:
             log_probs, state = self._predictor.step(state, self._token)
             token = draw(log_probs, forbidden, float(numbers[0]), *self._sampling)

@@ -33,5 +33,6 @@ std::vector<T> random(std::mt19937_64& generator, size_t size, double spread, do
 
 void check_layers(size_t threads);
 void check_streams();
+void check_shared_streams(size_t threads);
 void check_teams();
 void check_memory();

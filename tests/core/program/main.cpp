@@ -33,6 +33,9 @@ int main(int count, char** arguments) {
         if (wanted("layers"))
             for (const size_t each : threads) check_layers(each);
         if (wanted("streams")) check_streams();
+        if (wanted("shared"))
+            for (const size_t each : threads)
+                if (each > 1) check_shared_streams(each);
         if (wanted("teams")) check_teams();
         std::printf("the core is right with %s\n", elman::kernels().name);
     } catch (const std::exception& error) {

@@ -1,6 +1,8 @@
-// Single timesteps of a layer, in every format of weights, against the naive loop.
+// Single timesteps of a layer, in every format of weights: against the naive loop, and those that a
+// team shares against those of one thread.
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "check.h"
 #include "naive.h"
@@ -20,7 +22,8 @@ struct Kind {
 
 // Weights that the format can hold exactly, so that only the arithmetic is compared.
 std::vector<double> weights(std::mt19937_64& generator, size_t rows, size_t n, Format format) {
-    std::vector<double> w = random<double>(generator, rows * n, 1 / std::sqrt(double(n)));
+    std::vector<double> w(rows * n);
+    if (format != Format::int8) w = random<double>(generator, rows * n, 1 / std::sqrt(double(n)));
     for (size_t i = 0; i < w.size(); ++i) {
         if (format == Format::bfloat16) w[i] = std::nearbyint(w[i] * 64) / 64 + 0.0;  // not -0
         if (format == Format::int8)
@@ -65,37 +68,66 @@ struct Layered {
     }
 
     void check(double bound) {
-        const auto stack = std::make_shared<Stack<T>>(kernels());
-        auto layer =
-            pack<T>(c.cell, kind.format, {D, c.units, c.order}, parameters(), stack->kernels);
-        layer.keep_h = T(0.25);
-        layer.keep_c = c.gates() == 4 ? T(0.125) : T(0);
-        stack->layers.push_back(std::move(layer));
-        Stream<T> stream(stack, c.batch);
-        for (size_t layer_state = 0; layer_state < stream.states(0); ++layer_state) {
+        Stream<T> stream = packed(1);
+        for (size_t index = 0; index < stream.states(0); ++index) {
             const auto state = random<T>(generator, c.batch * c.units, 0.5);
-            stream.write(0, layer_state, state.data());
-            const bool h = layer_state < c.order;
-            Numbers& to = in[h ? "first_h" : "first_c"];
+            stream.write(0, index, state.data());
+            Numbers& to = in[index < c.order ? "first_h" : "first_c"];
             to.insert(to.end(), state.begin(), state.end());
         }
         add_input_part();
         const Naive naive(c, in);
         const size_t row = c.batch * c.units;
         for (size_t t = 0; t < c.steps; ++t) {
-            std::vector<T> y(row);
-            const std::vector<T> now(x.begin() + t * c.batch * D,
-                                     x.begin() + (t + 1) * c.batch * D);
-            const ptrdiff_t element = sizeof(T);
-            stream.timestep(
-                {reinterpret_cast<const char*>(now.data()), ptrdiff_t(D) * element, element},
-                y.data());
+            const std::vector<T> y = timestep(stream, t);
             for (size_t i = 0; i < row; ++i)
                 expect_near(double(y[i]), naive.h[t * row + i].value, bound, c.name);
         }
     }
 
+    // To the bit: of streams that keep their state, and of rows whose state the caller keeps; as
+    // many of them as there are at first, or fewer.
+    void check_team(size_t threads, size_t batch) {
+        c.batch = batch;
+        Stream<T> alone = packed(1), team = packed(threads);
+        const size_t size = c.batch * alone.state_size();
+        auto one = random<T>(generator, size, 0.5), all = one;
+        for (size_t t = 0; t < c.steps; ++t)
+            expect(timestep(alone, t) == timestep(team, t), c.name, "a team's stream differs");
+        for (size_t t = 0; t < c.steps; ++t)
+            expect(advance(alone, t, one) == advance(team, t, all) && one == all, c.name,
+                   "a team's rows differ");
+    }
+
   private:
+    Stream<T> packed(size_t threads) {
+        const auto stack = std::make_shared<Stack<T>>(kernels(), threads);
+        auto layer = pack<T>(c.cell, kind.format, {D, c.units, c.order}, parameters(), kernels());
+        layer.keep_h = T(0.25);
+        layer.keep_c = c.gates() == 4 ? T(0.125) : T(0);
+        stack->layers.push_back(std::move(layer));
+        return Stream<T>(stack, c.batch);
+    }
+
+    Rows input(size_t t) const {
+        const ptrdiff_t element = sizeof(T);
+        return {reinterpret_cast<const char*>(x.data() + t * c.batch * D), ptrdiff_t(D) * element,
+                element};
+    }
+
+    std::vector<T> timestep(Stream<T>& stream, size_t t) const {
+        std::vector<T> y(c.batch * c.units);
+        stream.timestep(input(t), y.data());
+        return y;
+    }
+
+    std::vector<T> advance(Stream<T>& stream, size_t t, std::vector<T>& state) const {
+        std::vector<T> y(c.batch * c.units), after(state.size());
+        stream.advance(c.batch, input(t), 0, state.data(), after.data(), y.data());
+        state = after;
+        return y;
+    }
+
     void add(const char* name, const std::vector<double>& numbers) {
         for (const double each : numbers) arrays[name].push_back(T(each));
         in[name] = Numbers(arrays[name].begin(), arrays[name].end());
@@ -163,14 +195,15 @@ struct Layered {
     std::vector<T> x;
 };
 
+const Kind kinds[] = {
+    {Cell::elman, Format::plain, 1, false, false}, {Cell::elman, Format::plain, 3, true, false},
+    {Cell::gru, Format::plain, 1, false, false},   {Cell::gru, Format::plain, 1, true, false},
+    {Cell::lstm, Format::plain, 1, false, true},   {Cell::lstm, Format::plain, 1, true, true},
+};
+
 }  // namespace
 
 void check_streams() {
-    const Kind kinds[] = {
-        {Cell::elman, Format::plain, 1, false, false}, {Cell::elman, Format::plain, 3, true, false},
-        {Cell::gru, Format::plain, 1, false, false},   {Cell::gru, Format::plain, 1, true, false},
-        {Cell::lstm, Format::plain, 1, false, true},   {Cell::lstm, Format::plain, 1, true, true},
-    };
     constexpr size_t sizes[][3] = {{1, 1, 1},   {3, 5, 2},     {17, 16, 3}, {9, 33, 11},
                                    {70, 64, 1}, {33, 100, 19}, {5, 65, 8}};
     for (const Kind& kind : kinds)
@@ -182,5 +215,25 @@ void check_streams() {
             Layered<float>(other, inputs, units, batch).check(2e-5);
             other.format = Format::int8;  // the input is rounded to 16 bits
             Layered<float>(other, inputs, units, batch).check(2e-3);
+        }
+}
+
+void check_shared_streams(size_t threads) {
+    constexpr size_t large = size_t(5) << 19;  // bytes of weights: a team shares them, and 17 rows
+    constexpr std::pair<Format, size_t> formats[] = {
+        {Format::plain, 4}, {Format::plain, 8}, {Format::bfloat16, 2}, {Format::int8, 1}};
+    for (const Kind& kind : kinds)
+        for (const auto& [format, bytes] : formats) {
+            Kind other = kind;
+            other.format = format;
+            const size_t gates = kind.cell == Cell::lstm ? 4 : kind.cell == Cell::gru ? 3 : 1;
+            const size_t units = std::sqrt(large / bytes / gates / (1 + kind.order));
+            const auto check = [&](auto layered) {
+                for (const size_t batch : {17, 1}) layered.check_team(threads, batch);
+            };
+            if (bytes == 8)
+                check(Layered<double>(other, units, units, 17));
+            else
+                check(Layered<float>(other, units, units, 17));
         }
 }
