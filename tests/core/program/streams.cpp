@@ -123,7 +123,7 @@ struct Layered {
 
     std::vector<T> advance(Stream<T>& stream, size_t t, std::vector<T>& state) const {
         std::vector<T> y(c.batch * c.units), after(state.size());
-        stream.advance(c.batch, input(t), 0, state.data(), after.data(), y.data());
+        stream.advance(c.batch, input(t), state.data(), after.data(), y.data());
         state = after;
         return y;
     }
