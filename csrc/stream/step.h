@@ -268,21 +268,28 @@ struct Step {
 
     // One row reads all weights, and mostly waits for them: threads share the panels. Going through
     // them once forwards and once backwards finds those in the cache that the last timestep read
-    // last. Of several rows each thread takes whole tiles, so that none writes into another's.
+    // last. Of several rows each thread takes whole tiles, so that none writes into another's. What
+    // panels or rows go together does not depend on the threads, and so no bit does.
     void run() const {
         if constexpr (coded) encode_inputs();
-        const size_t rows = frame.batch, panels = layer.panels, blocks = (rows + 7) / 8;
+        const size_t rows = frame.batch, panels = layer.panels;
         const bool done = tiled && !norm;  // with the products
         run_team(frame.threads, [=, this](const Team& team) {
-            const auto share = [&](size_t all, size_t i) { return all * i / team.count; };
+            const auto border = [&](size_t all, size_t block, size_t i) {
+                const size_t at = (all + block - 1) / block * i / team.count * block;
+                return at < all ? at : all;
+            };
             if constexpr (tiled) F::prepare(rows);
-            if (rows == 1)
-                return products(share(panels, team.index), share(panels, team.index + 1), 0, 1);
-            const size_t mine = share(blocks, team.index + 1) * 8, end = mine < rows ? mine : rows;
-            for (size_t b = share(blocks, team.index) * 8, last; b < end; b = last) {
+            if (rows == 1) {
+                constexpr size_t block = panels_of_one_row(G);
+                return products(border(panels, block, team.index),
+                                border(panels, block, team.index + 1), 0, 1);
+            }
+            const size_t end = border(rows, 8, team.index + 1);
+            for (size_t b = border(rows, 8, team.index), last; b < end; b = last) {
                 last = end - b < rows_at_once ? end : b + rows_at_once;
                 products(0, panels, b, last);
-                for (; b < last && !done; ++b) finish(b);
+                for (size_t row = b; row < last && !done; ++row) finish(row);
             }
         });
         if (rows == 1 && !done) finish(0);
