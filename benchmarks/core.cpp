@@ -2,8 +2,9 @@
 //
 //     core [batch] [H ..]
 //
-// Prints the median and the quartiles of many repetitions in microseconds, and by how much the result
-// may differ and does from the naive loop in double below. Where it is more, the exit code is 1.
+// Prints the median and the quartiles of many repetitions in microseconds, and by how much the
+// result may differ and does from the naive loop in double below. Where it is more, the exit code
+// is 1.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -118,7 +119,7 @@ int main(int count, char** arguments) {
     bool right = true;
     for (const size_t size : sizes)
         for (const Cell cell : {Cell::lstm, Cell::gru, Cell::elman})
-            for (const Format format : {Format::float32, Format::bfloat16, Format::int8})
+            for (const Format format : {Format::plain, Format::bfloat16, Format::int8})
                 right &= measure(cell, format, size, batch);
     return right ? 0 : 1;
 }

@@ -63,10 +63,16 @@ class Buffer {
         return static_cast<size_t>(view_.itemsize);
     }
 
-    Rows rows(bool batched, bool ids = false) const {
-        const int row = batched ? 0 : -1, element = ids ? -1 : row + 1;
-        return {static_cast<const char*>(view_.buf), row < 0 ? 0 : view_.strides[row],
-                element < 0 ? 0 : view_.strides[element]};
+    // Checked rows of numbers T, `size` each, or of ids.
+    template <class T>
+    Rows rows(bool batched, size_t batch, size_t size, bool ids) const {
+        const auto* const first = static_cast<const char*>(view_.buf);
+        if (ids) {
+            const size_t bytes = check_ids(batched, batch);
+            return {first, batched ? view_.strides[0] : 0, 0, bytes};
+        }
+        check<T>(batched, batch, size);
+        return {first, batched ? view_.strides[0] : 0, view_.strides[batched]};
     }
     template <class T>
     T* data() const {

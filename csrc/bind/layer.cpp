@@ -23,9 +23,9 @@ constexpr size_t largest_size = 1 << 20;  // of one dimension: their products st
 template <class T>
 Format format_of(const std::string& name) {
     if constexpr (sizeof(T) == 8) {
-        if (name == "float64") return Format::float64;
+        if (name == "float64") return Format::plain;
     } else {
-        if (name == "float32") return Format::float32;
+        if (name == "float32") return Format::plain;
         if (name == "bfloat16") return Format::bfloat16;
         if (name == "int8") return Format::int8;
     }

@@ -29,13 +29,8 @@ Function function_of(const std::string& name) {
 template <class T>
 void apply(const std::string& name, const Flat<T>& in, const FlatOut<T>& out) {
     if (in.size() != out.size()) throw std::invalid_argument("in and out must be of one size");
-    const Function function = function_of(name);
-    const T* const from = aligned(in.data(), "input");
-    T* const to = aligned(out.data(), "out");
-    if constexpr (sizeof(T) == 4)
-        kernels().apply_float32(function, from, to, in.size());
-    else
-        kernels().apply_float64(function, from, to, in.size());
+    routines<T>().apply(function_of(name), aligned(in.data(), "input"), aligned(out.data(), "out"),
+                        in.size());
 }
 
 }  // namespace

@@ -128,16 +128,7 @@ void forward(const nb::dict& options, const nb::dict& inputs, const nb::dict& ou
     s.last_h = need<T>(out, "last_h", s.batch * s.order * s.units);
     if (s.cell == Cell::lstm) s.last_c = need<T>(out, "last_c", s.batch * s.units);
     const nb::gil_scoped_release released;
-    run_team(
-        checked.threads,
-        [](const Team& team, void* job) {
-            const auto& sequence = *static_cast<const Sequence<T>*>(job);
-            if constexpr (sizeof(T) == 4)
-                kernels().forward_float32(sequence, team);
-            else
-                kernels().forward_float64(sequence, team);
-        },
-        &s);
+    run_team(checked.threads, [&](const Team& team) { routines<T>().forward(s, team); });
 }
 
 template <class T>
@@ -145,15 +136,12 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
               const nb::dict& incoming, const nb::dict& gradients) {
     const nb::dict in = held(inputs), out = held(outputs), from = held(incoming),
                    to = held(gradients);
-    struct Job {
-        Checked<T> checked;
-        Gradients<T> gradients{};
-    } job;
-    check(options, in, out, true, job.checked);
-    const Sequence<T>& s = job.checked.sequence;
-    Gradients<T>& d = job.gradients;
+    Checked<T> checked;
+    check(options, in, out, true, checked);
+    const Sequence<T>& s = checked.sequence;
+    Gradients<T> d{};
     const bool lstm = s.cell == Cell::lstm;
-    const size_t G = gates_of(s.cell), H = s.units, N = job.checked.times.rows;
+    const size_t G = gates_of(s.cell), H = s.units, N = checked.times.rows;
     const size_t past = s.order * H, outside = s.steps * s.batch;
     d.h = find<const T>(from, "h", outside * H);
     d.last_h = find<const T>(from, "last_h", s.batch * past);
@@ -178,16 +166,7 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
     d.gain_c = find<T>(to, "norm_c", H);
     d.bias_c = find<T>(to, "norm_c_bias", H);
     const nb::gil_scoped_release released;
-    run_team(
-        job.checked.threads,
-        [](const Team& team, void* data) {
-            const Job& mine = *static_cast<const Job*>(data);
-            if constexpr (sizeof(T) == 4)
-                kernels().backward_float32(mine.checked.sequence, mine.gradients, team);
-            else
-                kernels().backward_float64(mine.checked.sequence, mine.gradients, team);
-        },
-        &job);
+    run_team(checked.threads, [&](const Team& team) { routines<T>().backward(s, d, team); });
 }
 
 template <class T>
@@ -196,23 +175,10 @@ void draw(const nb::ndarray<T, nb::c_contig, nb::device::cpu>& out, double rate,
     if (!(rate > 0 && rate <= 1))
         throw std::invalid_argument("rate must be above 0 and at most 1, found " +
                                     std::to_string(rate));
-    struct Job {
-        T* to;
-        size_t n;
-        double rate;
-        uint64_t seed;
-    } job{aligned(out.data(), "out"), out.size(), rate, seed};
+    T* const to = aligned(out.data(), "out");
     const nb::gil_scoped_release released;
-    run_team(
-        std::clamp<size_t>(threads, 1, 1024),
-        [](const Team& team, void* data) {
-            const Job& mine = *static_cast<const Job*>(data);
-            if constexpr (sizeof(T) == 4)
-                kernels().draw_float32(mine.to, mine.n, mine.rate, mine.seed, team);
-            else
-                kernels().draw_float64(mine.to, mine.n, mine.rate, mine.seed, team);
-        },
-        &job);
+    run_team(std::clamp<size_t>(threads, 1, 1024),
+             [&](const Team& team) { routines<T>().draw(to, out.size(), rate, seed, team); });
 }
 
 template <class T>

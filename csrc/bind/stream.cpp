@@ -25,14 +25,6 @@ constexpr size_t worth_releasing = 500'000;  // multiplications
 
 constexpr size_t largest_batch = 1 << 16;
 
-template <class T>
-void log_softmax_of(T* y, size_t rows, size_t n) {
-    if constexpr (sizeof(T) == 4)
-        kernels().log_softmax_float32(y, rows, n);
-    else
-        kernels().log_softmax_float64(y, rows, n);
-}
-
 // A stream, and the promise that only one thread is in it at a time.
 template <class T>
 class Guarded {
@@ -49,15 +41,10 @@ class Guarded {
         if (ids && !batched_ && PyLong_CheckExact(x.ptr())) {
             const int64_t id = PyLong_AsLongLong(x.ptr());
             if (id == -1 && PyErr_Occurred()) PyErr_Clear();  // too large, as refused as -1
-            return step({reinterpret_cast<const char*>(&id), 0, 0}, sizeof id, y);
+            return step({reinterpret_cast<const char*>(&id), 0, 0, sizeof id}, y);
         }
         const Buffer from(x, "x", PyBUF_STRIDES);
-        size_t bytes = 0;
-        if (ids)
-            bytes = from.check_ids(batched_, batch);
-        else
-            from.check<T>(batched_, batch, stream_.stack().inputs());
-        step(from.rows(batched_, ids), bytes, y);
+        step(from.rows<T>(batched_, batch, stream_.stack().inputs(), ids), y);
     }
 
     // x, states -> y, after, all of as many rows as x has.
@@ -67,18 +54,14 @@ class Guarded {
         const Buffer to(out, "out", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
         const Buffer next(after, "after", PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
         const size_t rows = from.count(stream_.batch()), width = stream_.state_size();
-        size_t bytes = 0;
-        if (stream_.stack().tokens != 0)
-            bytes = from.check_ids(true, rows);
-        else
-            from.check<T>(true, rows, stream_.stack().inputs());
+        const Stack<T>& stack = stream_.stack();
+        const Rows given = from.rows<T>(true, rows, stack.inputs(), stack.tokens != 0);
         before.check<T>(true, rows, width);
         next.check<T>(true, rows, width);
-        to.check<T>(true, rows, stream_.stack().outputs());
-        const Rows given = from.rows(true, bytes != 0);
+        to.check<T>(true, rows, stack.outputs());
         const T* const old = before.data<const T>();
         T *const y = to.data<T>(), *const state = next.data<T>();
-        run(rows, [&] { stream_.advance(rows, given, bytes, old, state, y); });
+        run(rows, [&] { stream_.advance(rows, given, old, state, y); });
     }
 
     // One row and a token's id to the log-probabilities of the next token, as doubles, and the row.
@@ -150,9 +133,9 @@ class Guarded {
   private:
     void predict_one(int64_t token, const T* old, T* state, double* found, bool often) {
         if (stream_.stack().tokens == 0) throw std::invalid_argument("there is no embedding");
-        const Rows id{reinterpret_cast<const char*>(&token), 0, 0};
-        stream_.advance(1, id, sizeof token, old, state, outputs_.data(), often);
-        log_softmax_of(outputs_.data(), 1, outputs_.size());
+        const Rows id{reinterpret_cast<const char*>(&token), 0, 0, sizeof token};
+        stream_.advance(1, id, old, state, outputs_.data(), often);
+        routines<T>().log_softmax(outputs_.data(), 1, outputs_.size());
         std::copy_n(outputs_.data(), outputs_.size(), found);
     }
 
@@ -165,10 +148,8 @@ class Guarded {
         work();
     }
 
-    // `bytes` of an id, or 0 for numbers.
-    void step(Rows x, size_t bytes, T* y) {
-        run(stream_.batch(),
-            [&] { bytes ? stream_.timestep_ids(x, bytes, y) : stream_.timestep(x, y); });
+    void step(Rows x, T* y) {
+        run(stream_.batch(), [&] { stream_.timestep(x, y); });
     }
 
     struct Turn {
@@ -235,7 +216,7 @@ void bind_stream_of(nb::module_& module, const char* name) {
 // y (rows, n) becomes log-probabilities.
 template <class T>
 void log_softmax(const nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>& y) {
-    log_softmax_of(aligned(y.data(), "y"), y.shape(0), y.shape(1));
+    routines<T>().log_softmax(aligned(y.data(), "y"), y.shape(0), y.shape(1));
 }
 
 // log_probs (V,) and the ids that must not be drawn -> the id that `uniform` draws.

@@ -11,26 +11,6 @@
 
 namespace elman {
 
-namespace baseline {
-extern const Kernels table;
-}
-#ifdef ELMAN_X86
-namespace avx2 {
-extern const Kernels table;
-}
-namespace avx512 {
-extern const Kernels table;
-}
-namespace avx512vnni {
-extern const Kernels table;
-}
-#endif
-#ifdef ELMAN_AMX
-namespace amx {
-extern const Kernels table;
-}
-#endif
-
 namespace {
 
 #ifdef ELMAN_AMX
@@ -49,21 +29,21 @@ bool has_tiles() {
 #endif
 
 std::vector<const Kernels*> available() {
-    std::vector<const Kernels*> found{&baseline::table};
+    std::vector<const Kernels*> found{&Kernels::baseline};
 #ifdef ELMAN_X86
     // The compiler's check asks the operating system too, whether it keeps the wide registers.
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        found.push_back(&avx2::table);
-        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-            found.push_back(&avx512::table);
-    }
-    if (found.back() == &avx512::table && __builtin_cpu_supports("avx512vnni"))
-        found.push_back(&avx512vnni::table);
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return found;
+    found.push_back(&Kernels::avx2);
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
+        return found;
+    found.push_back(&Kernels::avx512);
+    if (!__builtin_cpu_supports("avx512vnni")) return found;
+    found.push_back(&Kernels::avx512vnni);
 #endif
 #ifdef ELMAN_AMX
-    if (found.back() == &avx512vnni::table && has_tiles()) found.push_back(&amx::table);
+    if (has_tiles()) found.push_back(&Kernels::amx);
 #endif
     return found;
 }

@@ -74,7 +74,7 @@ double best_of(const std::vector<double>& scores) {
 }  // namespace
 
 int64_t draw(const double* log_probs, size_t n, const int64_t* forbidden, size_t count,
-             const Drawing& options, double uniform, const Kernels& kernels) {
+             const Drawing& options, double uniform, const Routines<double>& kernels) {
     if (!(uniform >= 0 && uniform < 1))
         throw std::invalid_argument("a random number must be from 0 to below 1");
     if (!(options.temperature >= 0 && options.temperature < infinity && options.top_p > 0))
@@ -85,7 +85,7 @@ int64_t draw(const double* log_probs, size_t n, const int64_t* forbidden, size_t
         return std::find(scores.begin(), scores.end(), best) - scores.begin();
     if (options.top_k && options.top_k < n) keep_count(scores, options.top_k);
     for (double& score : scores) score = (score - best) / options.temperature;
-    kernels.apply_float64(Function::exp, scores.data(), scores.data(), n);
+    kernels.apply(Function::exp, scores.data(), scores.data(), n);
     if (options.top_p < 1) keep_mass(scores, options.top_p);
     std::partial_sum(scores.begin(), scores.end(), scores.begin());
     // The last sum is at least 1, and so larger than its product with a number below 1.

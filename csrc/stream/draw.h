@@ -18,6 +18,6 @@ struct Drawing {
 // below 1. Throws std::invalid_argument where one of these is not what it should be, and where
 // nothing is left to draw.
 int64_t draw(const double* log_probs, size_t n, const int64_t* forbidden, size_t count,
-             const Drawing& options, double uniform, const Kernels& kernels);
+             const Drawing& options, double uniform, const Routines<double>& kernels);
 
 }  // namespace elman

@@ -8,45 +8,32 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <new>
-#include <utility>
+#include <vector>
 
 namespace elman {
 
 enum class Cell { elman, gru, lstm };
-enum class Format { float32, bfloat16, int8, float64 };
+enum class Format { plain, bfloat16, int8 };  // of weights; plain: as all other numbers
 enum class Function { exp, tanh, sigmoid };
 
-// Zeroed memory on a cache line, of a size fixed at construction. It can be moved, not copied.
+// Memory on a cache line.
 template <class T>
-class Array {
-  public:
-    Array() = default;
-    explicit Array(size_t size) : size_(size) {
-        const size_t bytes = (size * sizeof(T) + 63) / 64 * 64;
-        data_ = static_cast<T*>(::operator new(bytes ? bytes : 64, std::align_val_t{64}));
-        for (size_t i = 0; i < size; ++i) data_[i] = T{};
-    }
-    Array(Array&& other) noexcept { *this = std::move(other); }
-    Array& operator=(Array&& other) noexcept {
-        std::swap(data_, other.data_);
-        std::swap(size_, other.size_);
-        return *this;
-    }
-    ~Array() { ::operator delete(data_, std::align_val_t{64}); }
+struct OnLine {
+    using value_type = T;
+    OnLine() = default;
+    template <class Other>
+    OnLine(OnLine<Other>) {}
 
-    T* data() { return data_; }
-    const T* data() const { return data_; }
-    size_t size() const { return size_; }
-    T& operator[](size_t i) { return data_[i]; }
-    const T& operator[](size_t i) const { return data_[i]; }
-
-  private:
-    T* data_ = nullptr;
-    size_t size_ = 0;
+    T* allocate(size_t n) {
+        return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t{64}));
+    }
+    void deallocate(T* p, size_t) { ::operator delete(p, std::align_val_t{64}); }
+    bool operator==(OnLine) const { return true; }
 };
+template <class T>
+using Array = std::vector<T, OnLine<T>>;
 
 // Rows of x and of h have this many elements more or less: a whole number of vectors of any kind.
 constexpr size_t padded(size_t size) {
@@ -58,6 +45,14 @@ constexpr size_t tile_depth = 32;
 constexpr size_t code_row(size_t size) {
     return (size + tile_depth - 1) / tile_depth * tile_depth;
 }
+
+// What belongs to a_t, the products with x, or to u_t, those with the past.
+template <class T>
+struct Part {
+    Array<T> bias;
+    Array<T> scale;  // int8: what one step of a row is worth
+    Array<T> gain;   // layer normalisation
+};
 
 // The constant part. Arrays that an option does not use are empty.
 template <class T>
@@ -72,40 +67,46 @@ struct Layer {
     T keep_h = 0, keep_c = 0;  // zoneout: the share of the old state that stays
 
     // [panel][segment][group][gate][lane][member]: segment 0 is x, segment j is h_{t-j}; a group is
-    // as many elements of the input as the format takes at once. A group of 4 needs what
-    // Int8::whole says, 32 bits for each [gate][lane], before each segment.
+    // as many elements of the input as the format takes at once.
     Array<std::byte> weights;
-    Array<T> scale_ih, scale_hh;  // int8: what one step of a row is worth
-    Array<T> bias_ih, bias_hh;
-    Array<T> gain_ih, gain_hh;          // layer normalisation, [panel][gate][lane]
+    Part<T> parts[2];                   // a_t, u_t
     Array<T> gain_c, bias_c;            // [panel][lane]
     Array<T> peephole;                  // [panel][i f o][lane]
-    Array<T> initial_h, initial_c;      // [order][padded(outputs)], [padded(units)]
+    Array<T> initial;                   // h, h2 .. hk, then c, of one row
     std::unique_ptr<Layer> projection;  // a dense layer from what the LSTM gives to h
+
+    bool lstm() const { return cell == Cell::lstm; }
+    // Numbers of a_t, or of u_t.
+    size_t width() const { return parts[0].bias.size(); }
+    // A row of codes: of any segment, and filled up to whole tiles.
+    size_t codes() const { return code_row(inputs > outputs ? inputs : outputs); }
 };
 
 constexpr size_t max_order = 64;
 
-// The changing part: pointers to the first of `batch` rows, and the distances between rows.
+// Of a row in 16 bits: what one step is worth, and the sum of all.
+struct Code {
+    float scale;
+    int32_t sum;
+};
+
+// The changing part: pointers to the first of `batch` rows. Rows of x and of any h stand as far
+// apart as `padded` says of their size, those of c and of an h before its projection as it says of
+// the units.
 template <class T>
 struct Frame {
     size_t batch;
-    bool alone;  // one row that never has company: its sums may be split
+    bool alone;      // one row that never has company: its sums may be split
+    bool backwards;  // through the panels
+    size_t threads;  // among which the panels are shared
     const T* x;
-    size_t x_stride;
-    const T* past[max_order];  // h_{t-1}, h_{t-2} ..
-    size_t past_stride;
-    T* h;  // h_t
-    T* c;
-    size_t stride;  // of h and c
-    // Scratch: a_t and u_t, the LSTM's c_t and o_t, and the input in 16 bits where the weights have
-    // fewer than 32.
-    T *a, *u, *seen, *gate;
-    size_t part_stride;  // of a and u
-    uint16_t* codes;     // [segment][batch][part][..]
-    float* code_scale;   // [segment][batch]
-    bool backwards;      // through the panels
-    size_t threads;      // among which the panels are shared
+    T* const* past;  // h_{t-1}, h_{t-2} ..
+    T *h, *c;        // h_t, and the LSTM's c
+    // Scratch: rows of a_t and then u_t, and the input in 16 bits where the weights have fewer than
+    // 32: [segment][batch][part][..], and [segment][batch].
+    T* sums;
+    uint16_t* codes;
+    Code* code;
 };
 
 }  // namespace elman

@@ -22,10 +22,11 @@ struct Packer {
     Layer<T>& layer;
     size_t lanes;
     size_t group;                               // of inputs
-    bool tiles;                                 // of bfloat16: whole ones, and each number itself
     size_t vectors = layer.gates * layer.wide;  // in a panel
 
-    size_t groups_in(size_t n) const { return ((tiles ? code_row(n) : n) + group - 1) / group; }
+    size_t groups_in(size_t n) const {
+        return ((layer.tiled ? code_row(n) : n) + group - 1) / group;
+    }
 
     // Where a unit stands in [panel][part][lane].
     size_t place(size_t unit, size_t part, size_t parts) const {
@@ -44,7 +45,7 @@ struct Packer {
     // Where the j-th input of a unit stands, `lane` counting through all vectors of its panel: as
     // [group][vector][lane][member], or in tiles, which hold several groups of one vector.
     size_t place_of(size_t j, size_t lane) const {
-        const size_t groups = tiles ? tile_depth / group : 1, vector = lane / lanes;
+        const size_t groups = layer.tiled ? tile_depth / group : 1, vector = lane / lanes;
         const size_t at = (j / group / groups * vectors + vector) * groups + j / group % groups;
         return (at * lanes + lane % lanes) * group + j % group;
     }
@@ -62,68 +63,48 @@ struct Packer {
         return largest / 127;
     }
 
-    // Writes one row of a segment in the layer's format; `step` is what int8 counts in.
+    // Writes one row of a segment in the layer's format; `step` is what int8 counts in. Where four
+    // are multiplied at once they have no sign, see Int8.
     void store(const T* from, size_t n, size_t offset, size_t lane, T step) const {
         std::byte* const to = layer.weights.data();
         switch (layer.format) {
             case Format::int8:
-                return row(from, n, reinterpret_cast<int8_t*>(to) + offset, lane, [step](T w) {
-                    return static_cast<int8_t>(step > 0 ? std::nearbyint(w / step) : T(0));
-                });
+                return row(from, n, reinterpret_cast<int8_t*>(to) + offset, lane,
+                           [step, this](T w) {
+                               const T whole = step > 0 ? std::nearbyint(w / step) : T(0);
+                               return static_cast<int8_t>(static_cast<int>(whole) +
+                                                          (group == 4 ? 128 : 0));
+                           });
             case Format::bfloat16:
                 return row(from, n, reinterpret_cast<uint16_t*>(to) + offset, lane,
                            [below = uint16_t(0), second = false, this](T w) mutable {
                                below = upper_half(static_cast<float>(w), second ? below : 0);
-                               second = !second && !tiles;
+                               second = !second && !layer.tiled;
                                return below;
                            });
-            case Format::float32:
-            case Format::float64:
+            case Format::plain:
                 return row(from, n, reinterpret_cast<T*>(to) + offset, lane, [](T w) { return w; });
         }
     }
 
-    // What Int8::whole adds: it sees every input larger by 2^15.
-    void head(const int8_t* first, size_t groups, size_t lane, std::byte* to) const {
-        uint32_t total = 0;
-        for (size_t j = 0; j < groups * group; ++j) total += uint32_t(first[place_of(j, lane)]);
-        total *= 0u - 0x8000u;
-        std::memcpy(to, &total, sizeof total);
-    }
-
-    void weights(const Parameters<T>& from) const {
-        const bool coded = layer.format == Format::int8;
-        const size_t bytes = coded ? 1 : layer.format == Format::bfloat16 ? 2 : sizeof(T);
-        const size_t vector = vectors * lanes * group;
-        const size_t head_size = coded && group == 4 ? vectors * lanes * 4 : 0;
-        const size_t x_groups = groups_in(layer.inputs), h_groups = groups_in(layer.outputs);
-        const size_t panel_size =
-            (x_groups + layer.order * h_groups) * vector + (1 + layer.order) * head_size;
-        layer.weights = Array<std::byte>(layer.panels * panel_size * bytes);
-        layer.scale_ih = Array<T>(layer.panels * vectors * lanes);
-        layer.scale_hh = Array<T>(layer.panels * vectors * lanes);
-        const size_t past = layer.order * layer.outputs;
+    void weights(const T* ih, const T* hh) const {
+        constexpr size_t bytes[] = {sizeof(T), 2, 1};
+        const size_t width = vectors * lanes, past = layer.order * layer.outputs;
+        const size_t x_size = groups_in(layer.inputs) * width * group;
+        const size_t h_size = groups_in(layer.outputs) * width * group;
+        const size_t panel_size = x_size + layer.order * h_size;
+        layer.weights = Array<std::byte>(layer.panels * panel_size * bytes[size_t(layer.format)]);
+        for (Part<T>& part : layer.parts) part.scale = Array<T>(layer.panels * width);
         for (size_t r = 0; r < layer.gates * layer.units; ++r) {
-            const size_t scale_at = place(r % layer.units, r / layer.units, layer.gates);
-            const size_t panel = scale_at / (vectors * lanes), lane = scale_at % (vectors * lanes);
-            const T* w_ih = from.weight_ih + r * layer.inputs;
-            const T* w_hh = layer.order ? from.weight_hh + r * past : nullptr;
-            const T step_ih = step_of(w_ih, layer.inputs), step_hh = step_of(w_hh, past);
-            layer.scale_ih[scale_at] = step_ih;
-            layer.scale_hh[scale_at] = step_hh;
-            size_t at = panel * panel_size;
-            for (size_t segment = 0; segment <= layer.order; ++segment) {
-                const T* w = segment ? w_hh + (segment - 1) * layer.outputs : w_ih;
-                const size_t n = segment ? layer.outputs : layer.inputs;
-                const size_t first = at + head_size;
-                store(w, n, first, lane, segment ? step_hh : step_ih);
-                std::byte* const bare = layer.weights.data();
-                const size_t groups = segment ? h_groups : x_groups;
-                if (head_size)
-                    head(reinterpret_cast<int8_t*>(bare) + first, groups, lane,
-                         bare + at + lane * 4);
-                at += groups * vector + head_size;
-            }
+            const size_t at = place(r % layer.units, r / layer.units, layer.gates);
+            const T *const x = ih + r * layer.inputs, *const h = hh + r * past;
+            const T step_x = layer.parts[0].scale[at] = step_of(x, layer.inputs);
+            const T step_h = layer.parts[1].scale[at] = step_of(h, past);
+            const size_t first = at / width * panel_size, lane = at % width;
+            store(x, layer.inputs, first, lane, step_x);
+            for (size_t j = 0; j < layer.order; ++j)
+                store(h + j * layer.outputs, layer.outputs, first + x_size + j * h_size, lane,
+                      step_h);
         }
     }
 };
@@ -151,23 +132,21 @@ Layer<T> pack(Cell cell, Format format, Sizes sizes, const Parameters<T>& from,
     const size_t group = format == Format::int8       ? kernels.int8_group
                          : format == Format::bfloat16 ? 2
                                                       : 1;
-    const Packer<T> packer{layer, lanes, group, layer.tiled};
-    packer.weights(from);
-    layer.bias_ih = packer.units(from.bias_ih, layer.gates);
-    layer.bias_hh = packer.units(from.bias_hh, layer.gates);
+    const Packer<T> packer{layer, lanes, group};
+    packer.weights(from.weight_ih, from.weight_hh);
+    layer.parts[0].bias = packer.units(from.bias_ih, layer.gates);
+    layer.parts[1].bias = packer.units(from.bias_hh, layer.gates);
     if (from.norm_ih) {
-        layer.gain_ih = packer.units(from.norm_ih, layer.gates);
-        layer.gain_hh = packer.units(from.norm_hh, layer.gates);
+        layer.parts[0].gain = packer.units(from.norm_ih, layer.gates);
+        layer.parts[1].gain = packer.units(from.norm_hh, layer.gates);
         layer.gain_c = packer.units(from.norm_c, 1);
         layer.bias_c = packer.units(from.norm_c_bias, 1);
     }
     if (from.peephole) layer.peephole = packer.units(from.peephole, 3);
-    const size_t row = padded(layer.outputs);
-    layer.initial_h = Array<T>(layer.order * row);
-    layer.initial_c = Array<T>(padded(layer.units));
-    for (size_t j = 0; j < layer.order && from.initial_h; ++j)
-        std::copy_n(from.initial_h + j * layer.outputs, layer.outputs, &layer.initial_h[j * row]);
-    if (from.initial_c) std::copy_n(from.initial_c, layer.units, layer.initial_c.data());
+    const size_t past = layer.order * layer.outputs;
+    layer.initial = Array<T>(past + (layer.lstm() ? layer.units : 0));
+    if (from.initial_h) std::copy_n(from.initial_h, past, layer.initial.data());
+    if (from.initial_c) std::copy_n(from.initial_c, layer.units, layer.initial.data() + past);
     if (sizes.outputs != sizes.units) {
         Parameters<T> dense;
         dense.weight_ih = from.weight_hr;

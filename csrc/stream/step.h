@@ -7,6 +7,7 @@
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "simd/norm.h"
+#include "stream/int8.h"
 #include "stream/product.h"
 #ifdef ELMAN_TILES
 #include "stream/tiled.h"
@@ -18,321 +19,280 @@ namespace elman::ELMAN_ISA {
 // What the gates of this many rows need stays in the cache until they are finished.
 constexpr size_t rows_at_once = 48;
 
+// Zoneout (Krueger et al. 2017) by its expected value.
+template <class T>
+ELMAN_INLINE Vec<T> zoneout(T keep, Vec<T> old, Vec<T> computed) {
+    return keep == 0 ? computed : keep * old + (1 - keep) * computed;
+}
+
 // W: see Layer::wide.
 template <class F, class C, int W = 1>
 struct Step {
     using T = typename F::T;
-    static constexpr int G = C::gates * W;
+    using Stored = typename F::Stored;
+    static constexpr int gates = C::gates, G = gates * W;
+    static constexpr bool lstm = gates == 4, gru = gates == 3;
     static constexpr size_t L = lanes<T>;
     static constexpr bool tiled = F::parts == 2;
-    static constexpr int stored = C::gates == 3 ? 4 : G;  // vectors of a panel that tiles leave
-    static constexpr bool coded = sizeof(typename F::Operand) == 2;
-    static constexpr bool scaled = sizeof(typename F::Stored) == 1;
-    static constexpr size_t head = F::group == 4 ? G * L * 4 : 0;
+    static constexpr bool coded = sizeof(typename F::Operand) == 2;  // else x and h as they are
 
     const Layer<T>& layer;
     const Frame<T>& frame;
-    const bool norm = layer.gain_ih.size() != 0;
-    const bool at_once = tiled && !norm;  // gates follow the products panel by panel
-    const size_t code_stride =
-        code_row(layer.inputs > layer.outputs ? layer.inputs : layer.outputs);
+    const bool norm = !layer.parts[0].gain.empty();
+    const size_t code_stride = layer.codes(), width = layer.width();
     const size_t vectors = (layer.units + L - 1) / L;  // of units; the last panel may have more
+    const size_t panel_size = weights_of(0) + layer.order * weights_of(1);
 
     size_t size_of(size_t segment) const { return segment ? layer.outputs : layer.inputs; }
-
-    size_t stride_of(size_t segment) const { return segment ? frame.past_stride : frame.x_stride; }
-
+    size_t weights_of(size_t segment) const {
+        return groups_in<F>(size_of(segment)) * G * L * F::group;
+    }
     const T* row_of(size_t segment, size_t b) const {
-        return (segment ? frame.past[segment - 1] : frame.x) + b * stride_of(segment);
+        return (segment ? frame.past[segment - 1] : frame.x) + b * padded(size_of(segment));
     }
-
-    // Adds the products of segments [first, last) to total, and moves w behind their weights.
-    template <int R, int split, bool across>
-    ELMAN_INLINE void add_segments(size_t first, size_t last, size_t b, const T* scale,
-                                   const typename F::Stored*& w, size_t panel_size,
-                                   Vec<T> (&total)[R][G]) const {
-        constexpr size_t next_row = across ? 0 : 1, next_scale = across ? G * L : 0;
-        const size_t next_w = across ? panel_size : 0;
-        for (size_t segment = first; segment < last; ++segment) {
-            const size_t groups = groups_in<F>(size_of(segment)), row = segment * frame.batch + b;
-            typename F::Sum sums[R][G];
-            if constexpr (coded)
-                multiply<F, G, R, split>(w + head, next_w, groups, frame.codes + row * code_stride,
-                                         next_row * code_stride, sums);
-            else
-                multiply<F, G, R, split>(w, next_w, groups, row_of(segment, b),
-                                         next_row * stride_of(segment), sums);
-            for (int r = 0; r < R; ++r)
-                for (int g = 0; g < G; ++g)
-                    if constexpr (scaled)
-                        total[r][g] +=
-                            __builtin_convertvector(
-                                F::whole(sums[r][g], w + r * next_w + g * L * 4), Vec<T>) *
-                            (load<T>(scale + r * next_scale + g * L) *
-                             frame.code_scale[row + r * next_row]);
-                    else
-                        total[r][g] += sums[r][g];
-            w += head + groups * G * L * F::group;
-        }
+    const Stored* panel_at(size_t panel) const {
+        return reinterpret_cast<const Stored*>(layer.weights.data()) + panel * panel_size;
     }
-
-    Place<T> place(size_t panel, size_t b) const {
-        const size_t at = b * frame.stride + panel * L;
-        const bool lstm = layer.cell == Cell::lstm;
-        const T* const old = layer.projection ? frame.h + at : row_of(1, b) + panel * L;
-        return {old, frame.h + at, lstm ? frame.c + at : nullptr, lstm ? frame.seen + at : nullptr,
-                lstm ? frame.gate + at : nullptr};
+    uint16_t* codes_of(size_t segment, size_t b) const {
+        return frame.codes + (segment * frame.batch + b) * F::parts * code_stride;
     }
+    // Part 0 is a_t, part 1 is u_t.
+    T* sums_of(size_t b, size_t part) const { return frame.sums + (2 * b + part) * width; }
 
     // a and u of R rows of one panel; or, going `across`, of one row of R panels.
     template <int R, int split = 1, bool across = false>
-    ELMAN_INLINE void tile(const typename F::Stored* w, size_t panel_size, size_t panel,
-                           size_t b) const {
-        constexpr size_t next = across ? G * L : 0;
-        Vec<T> a[R][G], u[R][G];
-        const size_t at = panel * G * L;
-        for (int r = 0; r < R; ++r)
-            for (int g = 0; g < G; ++g) {
-                const size_t i = at + r * next + g * L;
-                a[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_ih.data() + i);
-                u[r][g] = norm ? Vec<T>{} : load<T>(layer.bias_hh.data() + i);
+    ELMAN_INLINE void tile(size_t panel, size_t b) const {
+        constexpr size_t next = across ? 0 : 1, next_at = across ? G * L : 0;
+        const size_t next_w = across ? panel_size : 0, at = panel * G * L;
+        const Stored* w = panel_at(panel);
+#pragma GCC unroll 2
+        for (size_t p = 0, segment = 0; p < 2; ++p) {
+            const Part<T>& part = layer.parts[p];
+            Vec<T> total[R][G] = {};
+            for (int r = 0; r < R && !norm; ++r)
+                for (int g = 0; g < G; ++g)
+                    total[r][g] = load<T>(&part.bias[at + r * next_at + g * L]);
+            for (const size_t end = p ? 1 + layer.order : 1; segment < end; ++segment) {
+                const size_t n = size_of(segment);
+                typename F::Sum sums[R][G];
+                if constexpr (coded)
+                    multiply<F, G, R, split>(w, next_w, groups_in<F>(n), codes_of(segment, b),
+                                             next * code_stride, sums);
+                else
+                    multiply<F, G, R, split>(w, next_w, groups_in<F>(n), row_of(segment, b),
+                                             next * padded(n), sums);
+                for (int r = 0; r < R; ++r)
+                    for (int g = 0; g < G; ++g)
+                        if constexpr (coded) {
+                            const Code& code = frame.code[segment * frame.batch + b + r * next];
+                            total[r][g] +=
+                                __builtin_convertvector(F::whole(sums[r][g], code), Vec<T>) *
+                                (load<T>(&part.scale[at + r * next_at + g * L]) * code.scale);
+                        } else {
+                            total[r][g] += sums[r][g];
+                        }
+                w += weights_of(segment);
             }
-        const T* const scale = layer.scale_ih.data() + at;
-        add_segments<R, split, across>(0, 1, b, scale, w, panel_size, a);
-        const T* const scale_h = layer.scale_hh.data() + at;
-        add_segments<R, split, across>(1, 1 + layer.order, b, scale_h, w, panel_size, u);
-        for (int r = 0; r < R; ++r)
-            for (int g = 0; g < G; ++g) {
-                const size_t i =
-                    b * frame.part_stride + at + r * (across ? next : frame.part_stride) + g * L;
-                store<T>(frame.a + i, a[r][g]);
-                store<T>(frame.u + i, u[r][g]);
-            }
+            for (int r = 0; r < R; ++r)
+                for (int g = 0; g < G; ++g)
+                    store<T>(sums_of(b + r * next, p) + at + r * next_at + g * L, total[r][g]);
+        }
     }
 
-    // Panels [first, last) of one row, P at once.
-    template <int P>
-    void panels_of_row(const typename F::Stored* w, size_t panel_size, size_t first, size_t last,
-                       size_t b) const {
-        const size_t whole = (last - first) / P, rest = first + whole * P;
-        for (size_t i = 0; i < whole; ++i) {
-            const size_t panel = first + (frame.backwards ? whole - 1 - i : i) * P;
-            tile<P, 1, true>(w + panel * panel_size, panel_size, panel, b);
-        }
+    // Panels [first, last) of row b, P at once: as many as hide the latency of the additions. The
+    // rest goes fewer at once and, where nothing forbids it, in more sums each. Four vectors read
+    // from one panel are faster than from two.
+    template <bool alone, int P = alone && G == 4 ? 1 : panels_of_one_row(G)>
+    void panels_of_row(size_t first, size_t last, size_t b) const {
+        constexpr int split = alone ? panels_of_one_row(G) / P : 1;
         if constexpr (P > 1)
-            if (rest < last) panels_of_row<P / 2>(w, panel_size, rest, last, b);
+            if (last - first < P) return panels_of_row<alone, P / 2>(first, last, b);
+        const size_t whole = (last - first) / P, rest = first + whole * P;
+        for (size_t i = 0; i < whole; ++i)
+            tile<P, split, true>(first + (frame.backwards ? whole - 1 - i : i) * P, b);
+        if constexpr (P > 1)
+            if (rest < last) panels_of_row<alone, P / 2>(rest, last, b);
     }
 
     // Rows [b, last) of one panel, as many at once as can be, then half as many, and so on.
-    template <int R>
-    void tiles(const typename F::Stored* w, size_t panel, size_t b, size_t last) const {
-        if constexpr (tiled) {
-            for (; b < last; b += F::rows) tiles_of_rows(w, panel, b, last);
-        } else {
-            for (; b + R <= last; b += R) tile<R>(w, 0, panel, b);
-            constexpr int fewer = R > 4 ? 4 : R > 2 ? 2 : 1;
-            if constexpr (R > 1)
-                if (b < last) tiles<fewer>(w, panel, b, last);
-        }
+    template <int R = rows_of_tile(G, F::chains)>
+    void rows_of_panel(size_t panel, size_t b, size_t last) const {
+        for (; b + R <= last; b += R) tile<R>(panel, b);
+        constexpr int fewer = R > 4 ? 4 : R > 2 ? 2 : 1;
+        if constexpr (R > 1)
+            if (b < last) rows_of_panel<fewer>(panel, b, last);
     }
 
-    // The same of as many rows as F takes at once, or those up to `last`.
-    void tiles_of_rows(const typename F::Stored* w, size_t panel, size_t b, size_t last) const {
-        using Tiles = typename F::Tiles;
-        constexpr bool gru = C::gates == 3;
-        const uint16_t* const x = frame.codes + b * F::parts * code_stride;
-        const size_t x_size = groups_in<F>(layer.inputs) * G * L * F::group;
-        const size_t h_size = groups_in<F>(layer.outputs) * G * L * F::group;
-        Tiles sums;
-        Tiles::zero();
-        Tiles::template add<G>(w, layer.inputs, x, code_stride);
-        if (norm) {
+    // The products of panels [first, last) and of rows [b, end), and on tiles, without a
+    // normalisation, all that follows from them.
+    void products(size_t first, size_t last, size_t b, size_t end) const {
+        if constexpr (tiled)
+            products_on_tiles(first, last, b, end);
+        else if (end - b == 1)
+            frame.alone ? panels_of_row<true>(first, last, b)
+                        : panels_of_row<false>(first, last, b);
+        else
+            for (size_t i = first; i < last; ++i)
+                rows_of_panel(frame.backwards ? first + last - 1 - i : i, b, end);
+    }
+
+    // Tiles work beside all other units: the gates of some rows of a panel cost least while those
+    // multiply for the next.
+    void products_on_tiles(size_t first, size_t last, size_t b, size_t end) const {
+        typename F::Tiles sums[2];
+        size_t turn = 0, panel = 0, row = 0;
+        for (size_t i = first; i < last; ++i)
+            for (size_t next = b; next < end; next += F::rows) {
+                const size_t now = frame.backwards ? first + last - 1 - i : i;
+                multiply_tiles(sums[turn % 2], now, next, end);
+                if (turn++ && !norm) finish_tiles(sums[turn % 2], panel, row, end);
+                panel = now, row = next;
+            }
+        if (turn && !norm) finish_tiles(sums[(turn + 1) % 2], panel, row, end);
+    }
+
+    // The sums of one panel and of as many rows as F takes at once. Of a normalised layer a and u
+    // go to the frame; else they are one sum, but for the GRU's third, which has a fourth beside.
+    void multiply_tiles(auto& sums, size_t panel, size_t b, size_t end) const {
+        constexpr int V = gru ? 4 : G;
+        const Stored* w = panel_at(panel);
+        const auto put = [&](size_t part) {
             sums.template take<G>();
-            put_sums(sums, frame.a, panel, b, last);
-            Tiles::zero();
+            for (size_t r = 0; r < F::rows && b + r < end; ++r)
+                for (int g = 0; g < G; ++g)
+                    store<T>(sums_of(b + r, part) + (panel * G + g) * L, sums.of(r, g));
+        };
+        sums.zero();
+        sums.template add<G>(w, layer.inputs, codes_of(0, b), code_stride);
+        if (norm) {
+            put(0);
+            sums.zero();
         }
-        w += x_size;
-        for (size_t j = 1; j <= layer.order; ++j, w += h_size) {
-            const uint16_t* const h = x + j * frame.batch * F::parts * code_stride;
+        for (size_t segment = 1; segment <= layer.order; ++segment) {
+            w += weights_of(segment - 1);
+            const uint16_t* const h = codes_of(segment, b);
             if (gru && !norm)
-                Tiles::template add<G, gru>(w, layer.outputs, h, code_stride);
+                sums.template add<G, gru>(w, layer.outputs, h, code_stride);
             else
-                Tiles::template add<G>(w, layer.outputs, h, code_stride);
+                sums.template add<G>(w, layer.outputs, h, code_stride);
         }
-        if (norm) {
-            sums.template take<G>();
-            put_sums(sums, frame.u, panel, b, last);
-        } else {
-            Tiles::template put<stored>(frame.a + b * frame.part_stride + panel * stored * L,
-                                        frame.part_stride / 2);
-        }
+        norm ? put(1) : sums.template take<V>();
     }
 
-    template <class Tiles>
-    void put_sums(const Tiles& sums, T* part, size_t panel, size_t b, size_t last) const {
-        for (size_t r = 0; r < F::rows && b + r < last; ++r)
-            for (int g = 0; g < G; ++g)
-                store<T>(part + (b + r) * frame.part_stride + (panel * G + g) * L, sums.of(r, g));
-    }
-
-    // a_t and u_t of one vector of units. On tiles, and without a normalisation, what is in a and u
-    // are the two parts of sums in which a and u are one, but for the GRU's third: that has a
-    // fourth.
-    ELMAN_INLINE void gates_of(size_t i, const T* a, const T* u, Vec<T>* a_t, Vec<T>* u_t) const {
-        constexpr int gates = C::gates;
-        const bool parts = tiled && !norm;
-        const size_t from = i * (parts ? size_t(stored) / W : gates) * L, at = i * gates * L;
-        for (int g = 0; g < gates; ++g) {
-            a_t[g] = load<T>(a + from + g * L);
-            u_t[g] = load<T>(u + from + g * L);
-        }
-        if (!parts) return;
-        if constexpr (gates == 3) {
-            a_t[2] += u_t[2];
-            u_t[2] = load<T>(a + from + 3 * L) + load<T>(u + from + 3 * L);
-        }
-        for (int g = 0; g < gates; ++g) {
-            a_t[g] += load<T>(layer.bias_ih.data() + at + g * L);
-            u_t[g] += load<T>(layer.bias_hh.data() + at + g * L);
-        }
-    }
-
-    template <int width>
-    void normalise(T* v, const T* gain, const T* shift) const {
-        const T scale = centre<T, width>(v, layer.units);
-        for (size_t i = 0; i < vectors * width * L; i += L)
-            store<T>(v + i, load<T>(v + i) * scale * load<T>(gain + i) + load<T>(shift + i));
-    }
-
-    // The gates of one panel of one row; its new state, or of the LSTM all that comes before
-    // `output`.
-    void activate(size_t b, size_t panel) const {
-        const T* const a = frame.a + b * frame.part_stride;
-        const T* const u = frame.u + b * frame.part_stride;
-        for (size_t i = panel * W; i < (panel + 1) * W && i < vectors; ++i) {
-            constexpr int gates = C::gates;
-            Vec<T> a_t[gates], u_t[gates];
-            gates_of(i, a, u, a_t, u_t);
-            if (gates == 1 && layer.order == 0) {
-                const Place<T> at = place(i, b);
-                store<T>(at.h, zoneout<T>(layer.keep_h, load<T>(at.h_old), a_t[0] + u_t[0]));
-            } else {
-                C::template step<T>(layer, i, a_t, u_t, place(i, b));
+    void finish_tiles(const auto& sums, size_t panel, size_t b, size_t end) const {
+        for (size_t r = 0; r < F::rows && b + r < end; ++r) {
+            for (size_t i = panel * W, from = 0; i < (panel + 1) * W && i < vectors; ++i) {
+                Vec<T> a[gates], u[gates];
+                for (int g = 0; g < gates; ++g, ++from) {
+                    a[g] = sums.of(r, from) + load<T>(&layer.parts[0].bias[(i * gates + g) * L]);
+                    u[g] = load<T>(&layer.parts[1].bias[(i * gates + g) * L]);
+                }
+                if constexpr (gru) u[2] += sums.of(r, 3);
+                activate(b + r, i, a, u);
+                if (lstm) output(b + r, i);
             }
         }
     }
 
-    void output(size_t b, size_t panel) const {
-        if constexpr (C::gates == 4) {
-            const Place<T> at = place(panel, b);
-            C::template output<T>(layer, load<T>(at.gate), load<T>(at.seen), at);
+    template <int count>
+    void normalise(T* v, const Array<T>& gain, const Array<T>& shift) const {
+        const T scale = centre<T, count>(v, layer.units);
+        for (size_t i = 0; i < vectors * count * L; i += L)
+            store<T>(v + i, load<T>(v + i) * scale * load<T>(&gain[i]) + load<T>(&shift[i]));
+    }
+
+    T* h_of(size_t b) const { return frame.h + b * padded(layer.units); }
+
+    // h_t, zoned out. What goes into a projection never is, and has no h_{t-1} of its own.
+    ELMAN_INLINE void put_out(size_t b, size_t i, Vec<T> h) const {
+        T* const at = h_of(b) + i * L;
+        const T* const old = layer.projection ? at : row_of(1, b) + i * L;
+        store<T>(at, zoneout<T>(layer.keep_h, load<T>(old), h));
+    }
+
+    // From a_t and u_t of one vector of units to its new state; but of the LSTM to o, in the place
+    // of its sum, and c, in the place of h, which `output` needs.
+    ELMAN_INLINE void activate(size_t b, size_t i, Vec<T>* a, Vec<T>* u) const {
+        if constexpr (lstm) {
+            T* const at = frame.c + b * padded(layer.units) + i * L;
+            const Vec<T> old = load<T>(at);
+            for (int g = 0; g < gates; ++g) a[g] += u[g];
+            Vec<T> c, p[3];
+            if (layer.peephole.empty()) {
+                c = C::template activate<T>(a, nullptr, old);
+            } else {
+                for (int g = 0; g < 3; ++g) p[g] = load<T>(&layer.peephole[(i * 3 + g) * L]);
+                c = C::template activate<T>(a, p, old);
+            }
+            store<T>(at, zoneout<T>(layer.keep_c, old, c));
+            store<T>(h_of(b) + i * L, c);
+            store<T>(sums_of(b, 0) + (i * gates + 3) * L, a[3]);
+        } else if constexpr (gru) {
+            put_out(b, i, C::template activate<T>(a, u, load<T>(row_of(1, b) + i * L)));
+        } else {
+            a[0] += u[0];
+            if (layer.order) C::template activate<T>(layer.relu, a[0]);
+            put_out(b, i, a[0]);
         }
+    }
+
+    void output(size_t b, size_t i) const {
+        const Vec<T> c = load<T>(h_of(b) + i * L);
+        put_out(b, i, load<T>(sums_of(b, 0) + (i * gates + gates - 1) * L) * tanh<T>(c));
     }
 
     // From a and u of one row to its new state.
     void finish(size_t b) const {
-        if (norm) {
-            normalise<C::gates>(frame.a + b * frame.part_stride, layer.gain_ih.data(),
-                                layer.bias_ih.data());
-            normalise<C::gates>(frame.u + b * frame.part_stride, layer.gain_hh.data(),
-                                layer.bias_hh.data());
+        for (size_t p = 0; p < 2 && norm; ++p)
+            normalise<gates>(sums_of(b, p), layer.parts[p].gain, layer.parts[p].bias);
+        for (size_t i = 0; i < vectors; ++i) {
+            const T* const sums = sums_of(b, 0) + i * gates * L;
+            Vec<T> a[gates], u[gates];
+            for (int g = 0; g < gates; ++g) {
+                a[g] = load<T>(sums + g * L);
+                u[g] = load<T>(sums + width + g * L);
+            }
+            activate(b, i, a, u);
         }
-        for (size_t panel = 0; panel < layer.panels; ++panel) activate(b, panel);
-        if (C::gates == 4 && norm)
-            normalise<1>(place(0, b).seen, layer.gain_c.data(), layer.bias_c.data());
-        for (size_t panel = 0; panel < layer.panels; ++panel) output(b, panel);
-    }
-
-    // Tiles work beside all other units, so that the gates of a panel cost least while those
-    // multiply the next one's weights.
-    void finish_panel(size_t panel, size_t b, size_t last) const {
-        for (; b < last; ++b) {
-            activate(b, panel);
-            output(b, panel);
-        }
+        if (!lstm) return;
+        if (norm) normalise<1>(h_of(b), layer.gain_c, layer.bias_c);
+        for (size_t i = 0; i < vectors; ++i) output(b, i);
     }
 
     void encode_inputs() const {
         for (size_t segment = 0; segment <= layer.order; ++segment)
-            for (size_t b = 0; b < frame.batch; ++b) {
-                const size_t row = segment * frame.batch + b;
-                frame.code_scale[row] =
-                    F::encode(row_of(segment, b), size_of(segment),
-                              frame.codes + row * F::parts * code_stride, code_stride);
-            }
+            for (size_t b = 0; b < frame.batch; ++b)
+                frame.code[segment * frame.batch + b] = F::encode(
+                    row_of(segment, b), size_of(segment), codes_of(segment, b), code_stride);
     }
 
-    struct Job {
-        const Step& step;
-        size_t panel_size;
-    };
-    const auto* first_weight() const {
-        return reinterpret_cast<const typename F::Stored*>(layer.weights.data());
-    }
-
-    // One row reads all weights, and mostly waits for them. Going through them once forwards and
-    // once backwards finds those in the cache that the last timestep read last.
-    void run_one(size_t panel_size) const {
-        Job job{*this, panel_size};
-        const auto products = [](const Team& team, void* data) {
-            const auto& [step, panel_size] = *static_cast<const Job*>(data);
-            const auto* w = step.first_weight();
-            F::prepare(1);
-            const size_t all = step.layer.panels, first = all * team.index / team.count;
-            const size_t last = all * (team.index + 1) / team.count;
-            if (step.frame.alone)
-                step.template panels<true>(first, last, 0, 1, w, panel_size);
-            else
-                step.template panels<false>(first, last, 0, 1, w, panel_size);
-        };
-        run_team(frame.threads, products, &job);
-        if (!at_once) finish(0);
-    }
-
-    // The products of panels [first, last) and of rows [b, end), and where tiles allow all that
-    // follows from them.
-    template <bool alone>
-    void panels(size_t first, size_t last, size_t b, size_t end, const typename F::Stored* w,
-                size_t panel_size) const {
-        if constexpr (!alone && !tiled)
-            if (end - b == 1)
-                return panels_of_row<panels_of_one_row(G)>(w, panel_size, first, last, b);
-        size_t panel = first, before = last;
-        for (size_t i = first; i < last; ++i, before = panel) {
-            panel = frame.backwards ? first + last - 1 - i : i;
-            if constexpr (alone && !tiled)
-                tile<1, parts_of_one_row(G)>(w + panel * panel_size, 0, panel, b);
-            else
-                tiles<rows_of_tile(G, F::chains)>(w + panel * panel_size, panel, b, end);
-            if (at_once && i > first) finish_panel(before, b, end);
-        }
-        if (at_once && first < last) finish_panel(before, b, end);
-    }
-
+    // One row reads all weights, and mostly waits for them: threads share the panels. Going through
+    // them once forwards and once backwards finds those in the cache that the last timestep read
+    // last. Of several rows each thread takes whole tiles, so that none writes into another's. What
+    // panels or rows go together does not depend on the threads, and so no bit does.
     void run() const {
         if constexpr (coded) encode_inputs();
-        const auto groups = groups_in<F>(layer.inputs) + layer.order * groups_in<F>(layer.outputs);
-        const size_t panel_size = groups * G * L * F::group + (1 + layer.order) * head;
-        if (frame.batch == 1) return run_one(panel_size);
-        Job job{*this, panel_size};
-        const auto rows = [](const Team& team, void* data) {
-            const auto& [step, panel_size] = *static_cast<const Job*>(data);
-            // Whole tiles of rows, so that no thread writes into another's.
-            const size_t all = step.frame.batch, blocks = (all + 7) / 8;
-            const size_t end = blocks * (team.index + 1) / team.count * 8;
-            F::prepare(all);
-            step.rows(blocks * team.index / team.count * 8, end < all ? end : all, panel_size);
-        };
-        run_team(frame.threads, rows, &job);
-    }
-
-    // Rows [begin, end) of all panels.
-    void rows(size_t begin, size_t end, size_t panel_size) const {
-        for (size_t last; begin < end; begin = last) {
-            last = end - begin < rows_at_once ? end : begin + rows_at_once;
-            panels<false>(0, layer.panels, begin, last, first_weight(), panel_size);
-            for (size_t b = begin; !at_once && b < last; ++b) finish(b);
-        }
+        const size_t rows = frame.batch, panels = layer.panels;
+        const bool done = tiled && !norm;  // with the products
+        run_team(frame.threads, [=, this](const Team& team) {
+            const auto border = [&](size_t all, size_t block, size_t i) {
+                const size_t at = (all + block - 1) / block * i / team.count * block;
+                return at < all ? at : all;
+            };
+            if constexpr (tiled) F::prepare(rows);
+            if (rows == 1) {
+                constexpr size_t block = panels_of_one_row(G);
+                return products(border(panels, block, team.index),
+                                border(panels, block, team.index + 1), 0, 1);
+            }
+            const size_t end = border(rows, 8, team.index + 1);
+            for (size_t b = border(rows, 8, team.index), last; b < end; b = last) {
+                last = end - b < rows_at_once ? end : b + rows_at_once;
+                products(0, panels, b, last);
+                for (size_t row = b; row < last && !done; ++row) finish(row);
+            }
+        });
+        if (rows == 1 && !done) finish(0);
     }
 };
 

@@ -19,262 +19,196 @@ size_t Stack<T>::multiplications() const {
     return total;
 }
 
+namespace {
+
+// Rows of n numbers, `from_next` and `to_next` apart.
+template <class T>
+void copy_rows(size_t rows, size_t n, const T* from, size_t from_next, T* to, size_t to_next) {
+    for (; rows > 0; --rows, from += from_next, to += to_next) std::copy_n(from, n, to);
+}
+
+}  // namespace
+
 template <class T>
 Stream<T>::Stream(std::shared_ptr<const Stack<T>> stack, size_t batch)
     : stack_(std::move(stack)), batch_(batch), x_(batch * padded(stack_->inputs())) {
+    // What is read before it is written shall be seen.
+    constexpr T unwritten = std::numeric_limits<T>::quiet_NaN();
+    const auto enlarge = [](auto& scratch, size_t size, auto fill) {
+        if (scratch.size() < size) scratch.resize(size, fill);
+    };
     for (const Layer<T>& layer : stack_->layers) {
-        const size_t rows = batch * padded(layer.units);
-        const bool lstm = layer.cell == Cell::lstm;
         Memory memory;
-        memory.h = Array<T>((layer.order + 1) * batch * padded(layer.outputs));
-        if (lstm) memory.c = Array<T>(rows);
-        // A projection has fewer units, but its panels may be wider.
-        const bool tiled = layer.tiled || (layer.projection && layer.projection->tiled);
-        const size_t last = layer.projection ? layer.projection->bias_ih.size() : 0;
-        // Tiles leave a fourth sum beside the three of the GRU, and whole rows of tiles.
-        const size_t width = layer.bias_ih.size();
-        const size_t wider = layer.tiled && layer.cell == Cell::gru ? width / 3 * 4 : width;
-        memory.part = std::max(wider, last);
-        memory.parts = Array<T>(2 * (tiled ? (batch + 7) / 8 * 8 : batch) * memory.part);
-        if (layer.projection) memory.unprojected = Array<T>(rows);
-        if (lstm) memory.seen = Array<T>(rows);
-        if (lstm) memory.gate = Array<T>(rows);
-        if (layer.format == Format::int8 || tiled) {
-            // Of bfloat16 each row has two parts, and tiles are read whole.
-            const size_t rows = (layer.order + 1) * batch;
-            const size_t parts = tiled ? 2 * rows + 16 : rows;
-            memory.codes = Array<uint16_t>(
-                parts * code_row(std::max({layer.inputs, layer.units, layer.outputs})));
-            memory.code_scale = Array<float>(rows);
-        }
-        // What is read before it is written shall be seen.
-        for (Array<T>* scratch : {&memory.parts, &memory.seen, &memory.gate})
-            std::fill_n(scratch->data(), scratch->size(), std::numeric_limits<T>::quiet_NaN());
+        const size_t slot = batch * padded(layer.outputs);
+        const size_t all = (layer.order + 1) * slot;
+        memory.numbers = Array<T>(all + (layer.lstm() ? batch * padded(layer.units) : 0));
+        for (size_t at = 0; at < all; at += slot) memory.past.push_back(&memory.numbers[at]);
+        memory.c = memory.numbers.data() + all;
         memory_.push_back(std::move(memory));
+        if (layer.projection) enlarge(unprojected_, batch * padded(layer.units), T(0));
+        for (const Layer<T>* each = &layer; each; each = each->projection.get()) {
+            const size_t rows = (each->order + 1) * batch;
+            enlarge(sums_, 2 * batch * each->width(), unwritten);
+            if (each->format == Format::plain) continue;
+            // On tiles each row has two parts, and tiles are read whole.
+            enlarge(codes_, (2 * rows + 16) * each->codes(), uint16_t(0));
+            enlarge(code_, rows, Code{});
+        }
     }
     stack_->in_use = true;
     reset();
 }
 
 template <class T>
-T* Stream<T>::slot(size_t layer, size_t age) const {
+auto Stream<T>::state(size_t layer, size_t index) const -> State {
     const Layer<T>& constant = stack_->layers[layer];
-    Memory& memory = memory_[layer];
-    const size_t index = (memory.newest + age) % (constant.order + 1);
-    return memory.h.data() + index * batch_ * padded(constant.outputs);
-}
-
-template <class T>
-T* Stream<T>::state(size_t layer, size_t index) const {
-    return index < stack_->layers[layer].order ? slot(layer, index) : memory_[layer].c.data();
+    if (index < constant.order) return {memory_[layer].past[index], constant.outputs};
+    return {memory_[layer].c, constant.units};
 }
 
 template <class T>
 size_t Stream<T>::states(size_t layer) const {
     const Layer<T>& constant = stack_->layers[layer];
-    return constant.order + (constant.cell == Cell::lstm ? 1 : 0);
-}
-
-template <class T>
-void Stream<T>::reset() {
-    for (size_t layer = 0; layer < memory_.size(); ++layer) {
-        const Layer<T>& constant = stack_->layers[layer];
-        const size_t row = padded(constant.outputs), cells = padded(constant.units);
-        for (size_t b = 0; b < batch_; ++b) {
-            for (size_t j = 0; j < constant.order; ++j)
-                std::copy_n(constant.initial_h.data() + j * row, row, slot(layer, j) + b * row);
-            if (constant.cell == Cell::lstm)
-                std::copy_n(constant.initial_c.data(), cells, memory_[layer].c.data() + b * cells);
-            std::fill_n(slot(layer, constant.order) + b * row, constant.outputs,
-                        std::numeric_limits<T>::quiet_NaN());
-        }
-    }
+    return constant.order + (constant.lstm() ? 1 : 0);
 }
 
 template <class T>
 size_t Stream<T>::size(size_t layer, size_t index) const {
-    const Layer<T>& constant = stack_->layers[layer];
-    return index < constant.order ? constant.outputs : constant.units;
+    return state(layer, index).size;
 }
 
 template <class T>
-void Stream<T>::read(size_t layer, size_t index, T* to) const {
-    const size_t n = size(layer, index);
-    for (size_t b = 0; b < batch_; ++b)
-        std::copy_n(state(layer, index) + b * padded(n), n, to + b * n);
-}
-
-template <class T>
-void Stream<T>::write(size_t layer, size_t index, const T* from) {
-    const size_t n = size(layer, index);
-    for (size_t b = 0; b < batch_; ++b)
-        std::copy_n(from + b * n, n, state(layer, index) + b * padded(n));
-}
-
-// Bytes of weights from which on two cores are worth it: more than one's own cache holds. Less
-// gains little, and loses much where the other core has something else to do, or must be woken each
-// time.
-constexpr size_t worth_sharing = size_t(2) << 20, worth_sharing_often = size_t(1) << 20;
-constexpr size_t worth_sharing_rows = size_t(16) << 20;
-
-template <class T>
-Frame<T> Stream<T>::frame(size_t layer, const T* x, size_t x_stride, bool alone) const {
-    const Layer<T>& constant = stack_->layers[layer];
-    Memory& memory = memory_[layer];
-    Frame<T> frame;
-    frame.batch = batch_;
-    frame.alone = alone;
-    frame.x = x;
-    frame.x_stride = x_stride;
-    frame.past[0] = slot(layer, 0);
-    for (size_t j = 1; j < constant.order; ++j) frame.past[j] = slot(layer, j);
-    frame.past_stride = padded(constant.outputs);
-    frame.h = constant.projection ? memory.unprojected.data() : slot(layer, constant.order);
-    frame.c = memory.c.data();
-    frame.stride = padded(constant.units);
-    frame.a = memory.parts.data();
-    frame.u = frame.a + memory.part;
-    frame.seen = memory.seen.data();
-    frame.gate = memory.gate.data();
-    frame.part_stride = 2 * memory.part;
-    frame.codes = memory.codes.data();
-    frame.code_scale = memory.code_scale.data();
-    frame.backwards = memory.backwards;
-    const size_t worth = often_ ? worth_sharing_often : worth_sharing;
-    // Of several rows each thread takes some; there must be two tiles of them.
-    const size_t reading = constant.weights.size() * batch_;
-    const bool shared =
-        batch_ == 1 ? reading >= worth : batch_ > 8 && reading >= worth_sharing_rows;
-    frame.threads = shared ? stack_->threads : 1;
-    return frame;
-}
-
-template <>
-void Stream<float>::run(const Layer<float>& layer, const Frame<float>& frame) const {
-    const Kernels& kernels = stack_->kernels;
-    if (layer.format == Format::bfloat16) return kernels.step_bfloat16(layer, frame);
-    if (layer.format == Format::int8) return kernels.step_int8(layer, frame);
-    kernels.step_float32(layer, frame);
-}
-
-template <>
-void Stream<double>::run(const Layer<double>& layer, const Frame<double>& frame) const {
-    stack_->kernels.step_float64(layer, frame);
-}
-
-// From the LSTM's o * tanh(c) to h.
-template <class T>
-void Stream<T>::run_projection(const Layer<T>& layer, Frame<T> frame, T* h) const {
-    frame.x = frame.h;
-    frame.x_stride = frame.stride;
-    frame.h = h;
-    frame.stride = padded(layer.outputs);
-    run(layer, frame);
-}
-
-template <class T>
-void Stream<T>::run_all(T* y, bool alone) {
-    const T* input = x_.data();
-    size_t stride = padded(stack_->inputs());
-    for (size_t layer = 0; layer < memory_.size(); ++layer) {
-        const Layer<T>& constant = stack_->layers[layer];
-        const Frame<T> now = frame(layer, input, stride, alone);
-        run(constant, now);
-        if (constant.projection)
-            run_projection(*constant.projection, now, slot(layer, constant.order));
-        memory_[layer].newest = (memory_[layer].newest + constant.order) % (constant.order + 1);
-        memory_[layer].backwards = !memory_[layer].backwards;
-        input = slot(layer, 0);
-        stride = padded(constant.outputs);
-    }
-    for (size_t b = 0; b < batch_; ++b)
-        std::memcpy(y + b * stack_->outputs(), input + b * stride, stack_->outputs() * sizeof(T));
-}
-
-template <class T>
-void Stream<T>::timestep(Rows x, T* y) {
-    take(x);
-    run_all(y, batch_ == 1);
-}
-
-template <class T>
-void Stream<T>::timestep_ids(Rows ids, size_t bytes, T* y) {
-    take_ids(ids, bytes);
-    run_all(y, batch_ == 1);
+template <class Each>
+void Stream<T>::each_state(Each each) const {
+    for (size_t layer = 0; layer < memory_.size(); ++layer)
+        for (size_t index = 0; index < states(layer); ++index) each(state(layer, index));
 }
 
 template <class T>
 size_t Stream<T>::state_size() const {
     size_t total = 0;
-    for (size_t layer = 0; layer < memory_.size(); ++layer)
-        for (size_t index = 0; index < states(layer); ++index) total += size(layer, index);
+    each_state([&](State state) { total += state.size; });
     return total;
 }
 
 template <class T>
-void Stream<T>::advance(size_t rows, Rows x, size_t bytes, const T* from, T* to, T* y, bool often) {
-    often_ = often;
-    const size_t capacity = std::exchange(batch_, rows), width = state_size();
-    const auto back = [&] {
-        batch_ = capacity;
-        often_ = false;
-    };
-    try {
-        bytes ? take_ids(x, bytes) : take(x);
-    } catch (...) {
-        back();
-        throw;
-    }
-    each_state(from, width, [](T* mine, const T* given, size_t n) { std::copy_n(given, n, mine); });
-    run_all(y, false);
-    each_state(to, width, [](const T* mine, T* given, size_t n) { std::copy_n(mine, n, given); });
-    back();
-}
-
-template <class T>
-template <class Given, class Copy>
-void Stream<T>::each_state(Given given, size_t width, Copy copy) {
-    for (size_t layer = 0; layer < memory_.size(); ++layer)
+void Stream<T>::reset() {
+    for (size_t layer = 0; layer < memory_.size(); ++layer) {
+        const T* from = stack_->layers[layer].initial.data();
         for (size_t index = 0; index < states(layer); ++index) {
-            const size_t n = size(layer, index);
-            T* const mine = state(layer, index);
-            for (size_t b = 0; b < batch_; ++b) copy(mine + b * padded(n), given + b * width, n);
-            given += n;
+            const auto [rows, n] = state(layer, index);
+            copy_rows(batch_, n, from, 0, rows, padded(n));
+            from += n;
         }
-}
-
-template <class T>
-void Stream<T>::take(Rows x) {
-    const size_t inputs = stack_->inputs(), row = padded(inputs);
-    for (size_t b = 0; b < batch_; ++b) {
-        const char* from = x.data + static_cast<ptrdiff_t>(b) * x.row;
-        if (x.element == sizeof(T))
-            std::memcpy(&x_[b * row], from, inputs * sizeof(T));
-        else
-            for (size_t j = 0; j < inputs; ++j, from += x.element)
-                std::memcpy(&x_[b * row + j], from, sizeof(T));
     }
 }
 
 template <class T>
-void Stream<T>::take_ids(Rows ids, size_t bytes) {
+void Stream<T>::read(size_t layer, size_t index, T* to) const {
+    const auto [rows, n] = state(layer, index);
+    copy_rows(batch_, n, rows, padded(n), to, n);
+}
+
+template <class T>
+void Stream<T>::write(size_t layer, size_t index, const T* from) {
+    const auto [rows, n] = state(layer, index);
+    copy_rows(batch_, n, from, n, rows, padded(n));
+}
+
+// Bytes of weights from which on two cores are worth it: more than one's own cache holds. Less
+// gains little, and loses much where the other core has something else to do, or must be woken each
+// time. Of several rows each thread takes some; there must be two tiles of them.
+template <class T>
+size_t Stream<T>::threads(const Layer<T>& layer, size_t rows, bool often) const {
+    constexpr size_t MiB = size_t(1) << 20;
+    const size_t reading = layer.weights.size() * rows, worth = (often ? 1 : 2) * MiB;
+    const bool shared = rows == 1 ? reading >= worth : rows > 8 && reading >= 16 * MiB;
+    return shared ? stack_->threads : 1;
+}
+
+template <class T>
+void Stream<T>::run(size_t rows, bool alone, bool often, T* y) {
+    const Routines<T>& routines = stack_->kernels;
+    const T* input = x_.data();
+    for (size_t i = 0; i < memory_.size(); ++i) {
+        const Layer<T>& layer = stack_->layers[i];
+        Memory& memory = memory_[i];
+        Frame<T> frame;
+        frame.batch = rows;
+        frame.alone = alone;
+        frame.backwards = memory.backwards;
+        frame.threads = threads(layer, rows, often);
+        frame.x = input;
+        frame.past = memory.past.data();
+        frame.h = layer.projection ? unprojected_.data() : memory.past.back();
+        frame.c = memory.c;
+        frame.sums = sums_.data();
+        frame.codes = codes_.data();
+        frame.code = code_.data();
+        routines.step[size_t(layer.format)](layer, frame);
+        if (layer.projection) {
+            frame.x = frame.h;
+            frame.h = memory.past.back();
+            routines.step[size_t(layer.format)](*layer.projection, frame);
+        }
+        std::rotate(memory.past.begin(), memory.past.end() - 1, memory.past.end());
+        memory.backwards = !memory.backwards;
+        input = memory.past.front();
+    }
+    const size_t outputs = stack_->outputs();
+    copy_rows(rows, outputs, input, padded(outputs), y, outputs);
+}
+
+template <class T>
+void Stream<T>::timestep(Rows x, T* y) {
+    take(batch_, x);
+    run(batch_, batch_ == 1, false, y);
+}
+
+template <class T>
+void Stream<T>::advance(size_t rows, Rows x, const T* from, T* to, T* y, bool often) {
+    const size_t width = state_size();
+    take(rows, x);
+    each_state([&](State mine) {
+        copy_rows(rows, mine.size, from, width, mine.rows, padded(mine.size));
+        from += mine.size;
+    });
+    run(rows, false, often, y);
+    each_state([&](State mine) {
+        copy_rows(rows, mine.size, mine.rows, padded(mine.size), to, width);
+        to += mine.size;
+    });
+}
+
+template <class T>
+void Stream<T>::take(size_t rows, Rows x) {
     const size_t inputs = stack_->inputs();
-    for (size_t b = 0; b < batch_; ++b) {
-        const char* const from = ids.data + static_cast<ptrdiff_t>(b) * ids.row;
-        int32_t narrow;
-        int64_t id;
-        std::memcpy(&narrow, from, sizeof narrow);
-        if (bytes == sizeof id)
-            std::memcpy(&id, from, sizeof id);
+    T* to = x_.data();
+    for (const char* from = x.data; rows > 0; --rows, from += x.row, to += padded(inputs)) {
+        if (x.id)
+            std::copy_n(embedded(from, x.id), inputs, to);
+        else if (x.element == sizeof(T))
+            std::memcpy(to, from, inputs * sizeof(T));
         else
-            id = narrow;
-        if (id < 0 || static_cast<uint64_t>(id) >= stack_->tokens)
-            throw std::invalid_argument("x must hold ids from 0 to " +
-                                        std::to_string(stack_->tokens - 1) + ", found " +
-                                        std::to_string(id));
-        const T* const found = stack_->embedding.data() + static_cast<size_t>(id) * inputs;
-        std::copy_n(found, inputs, &x_[b * padded(inputs)]);
+            for (size_t j = 0; j < inputs; ++j)
+                std::memcpy(to + j, from + static_cast<ptrdiff_t>(j) * x.element, sizeof(T));
     }
+}
+
+template <class T>
+const T* Stream<T>::embedded(const char* from, size_t bytes) const {
+    int32_t narrow;
+    int64_t id;
+    std::memcpy(&narrow, from, sizeof narrow);
+    if (bytes == sizeof id)
+        std::memcpy(&id, from, sizeof id);
+    else
+        id = narrow;
+    if (id < 0 || static_cast<uint64_t>(id) >= stack_->tokens)
+        throw std::invalid_argument("x must hold ids from 0 to " +
+                                    std::to_string(stack_->tokens - 1) + ", found " +
+                                    std::to_string(id));
+    return stack_->embedding.data() + static_cast<size_t>(id) * stack_->inputs();
 }
 
 template struct Stack<float>;

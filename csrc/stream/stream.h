@@ -29,10 +29,12 @@ struct Stack {
     size_t multiplications() const;  // of one timestep of one stream
 };
 
-// Where rows of a caller's array stand; distances in bytes, of any size and sign.
+// Where rows of a caller's array stand, of numbers or of one id; distances in bytes, of any size
+// and sign.
 struct Rows {
     const char* data;
     ptrdiff_t row, element;
+    size_t id = 0;  // bytes of an id, 4 or 8; 0: numbers
 };
 
 template <class T>
@@ -41,16 +43,15 @@ class Stream {
     // `batch` streams in step. The state is the initial one.
     Stream(std::shared_ptr<const Stack<T>> stack, size_t batch);
 
-    // x (batch, inputs), or (batch,) ids of 4 or 8 bytes -> y (batch, outputs), contiguous. They
-    // may overlap. Throws std::invalid_argument for an id that is not in the embedding.
+    // x (batch, inputs), or (batch,) ids -> y (batch, outputs), contiguous. They may overlap.
+    // Throws std::invalid_argument for an id that is not in the embedding.
     void timestep(Rows x, T* y);
-    void timestep_ids(Rows ids, size_t bytes, T* y);
 
     // One timestep of `rows` streams, at most `batch`, whose states the caller keeps: `from` and
     // `to` are (rows, state_size()), the states of all layers one after the other. A row's result
     // does not depend on the others, to the last bit. What the stream itself keeps is lost.
     // `often`: others follow at once, so that a second thread, once it is awake, pays sooner.
-    void advance(size_t rows, Rows x, size_t bytes, const T* from, T* to, T* y, bool often = false);
+    void advance(size_t rows, Rows x, const T* from, T* to, T* y, bool often = false);
     size_t state_size() const;
 
     // The state of every layer becomes the initial one.
@@ -67,32 +68,32 @@ class Stream {
 
   private:
     struct Memory {
-        Array<T> h;  // a ring of order + 1 slots: the past, and the one that is written
-        size_t newest = 0;
+        Array<T> numbers;
+        std::vector<T*> past;  // h_{t-1}, h_{t-2} .., and where h_t goes
+        T* c;
         bool backwards = false;
-        Array<T> c, parts, seen, gate;
-        size_t part;  // of a row of `parts`, which is a and then u
-        Array<T> unprojected;
-        Array<uint16_t> codes;
-        Array<float> code_scale;
+    };
+    struct State {
+        T* rows;
+        size_t size;  // of one row; the next is `padded` of it further
     };
 
-    T* slot(size_t layer, size_t age) const;  // age 0: h_{t-1}; age `order`: where h_t goes
-    T* state(size_t layer, size_t index) const;
-    Frame<T> frame(size_t layer, const T* x, size_t x_stride, bool alone) const;
-    void run(const Layer<T>& layer, const Frame<T>& frame) const;
-    void run_projection(const Layer<T>& layer, Frame<T> frame, T* h) const;
-    void run_all(T* y, bool alone);
-    void take(Rows x);
-    void take_ids(Rows ids, size_t bytes);
-    template <class Given, class Copy>
-    void each_state(Given given, size_t width, Copy copy);  // rows of the caller's, and mine
+    State state(size_t layer, size_t index) const;
+    template <class Each>
+    void each_state(Each each) const;
+    void take(size_t rows, Rows x);
+    const T* embedded(const char* id, size_t bytes) const;
+    void run(size_t rows, bool alone, bool often, T* y);
+    size_t threads(const Layer<T>& layer, size_t rows, bool often) const;
 
     std::shared_ptr<const Stack<T>> stack_;
     size_t batch_;
-    bool often_ = false;
     Array<T> x_;
-    mutable std::vector<Memory> memory_;
+    std::vector<Memory> memory_;
+    // Scratch of one layer after the other: see Frame; and an h that is not projected yet.
+    Array<T> sums_, unprojected_;
+    Array<uint16_t> codes_;
+    Array<Code> code_;
 };
 
 }  // namespace elman

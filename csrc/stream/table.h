@@ -29,16 +29,23 @@ inline void step_bfloat16(const Layer<float>& layer, const Frame<float>& frame) 
     step<BFloat16>(layer, frame);
 }
 
+template <class T, class... Steps>
+constexpr Routines<T> routines_of(Steps... steps) {
+    return {{steps...}, log_softmax<T>, forward<T>, backward<T>, draw<T>, apply<T>};
+}
+
 #define ELMAN_STRING(name) #name
 #define ELMAN_NAME(name) ELMAN_STRING(name)
 
-extern const Kernels table;
-const Kernels table = {
-    ELMAN_NAME(ELMAN_ISA), ELMAN_VECTOR_BYTES,  Int8::group,    tiled<float>,
-    step<Plain<float>>,    step_bfloat16,       step<Int8>,     step<Plain<double>>,
-    log_softmax<float>,    log_softmax<double>, forward<float>, forward<double>,
-    backward<float>,       backward<double>,    draw<float>,    draw<double>,
-    apply<float>,          apply<double>,
+constexpr Kernels table = {
+    routines_of<float>(step<Plain<float>>, step_bfloat16, step<Int8>),
+    routines_of<double>(step<Plain<double>>),
+    ELMAN_NAME(ELMAN_ISA),
+    ELMAN_VECTOR_BYTES,
+    Int8::group,
+    tiled<float>,
 };
 
 }  // namespace elman::ELMAN_ISA
+
+const elman::Kernels elman::Kernels::ELMAN_ISA = elman::ELMAN_ISA::table;

@@ -6,12 +6,13 @@
 
 namespace elman::ELMAN_ISA {
 
-// Sums of tiles, [row][part][vector][lane].
+// Sums of tiles, [row][part][vector][lane]. Two that follow one another must not be a page apart:
+// what is read of one would wait for what is written to the other.
 struct TilePanel {
     static constexpr size_t stride = 4 * lanes<float>;
-    alignas(64) float sums[tile_rows_at_once * stride];
+    alignas(64) float sums[(tile_rows_at_once + 2) * stride];
 
-    static void zero() { zero_tiles(); }
+    void zero() { zero_tiles(); }
 
     template <int V, bool apart = false>
     static ELMAN_INLINE void add(const uint16_t* w, size_t inputs, const uint16_t* x,
@@ -21,11 +22,6 @@ struct TilePanel {
     template <int V>
     void take() {
         store_tiles<V>(sums, stride);
-    }
-    // Rows go to every other place, and their second parts between them.
-    template <int V>
-    static void put(float* to, size_t to_stride) {
-        store_tiles<V>(to, to_stride);
     }
     Vec<float> of(size_t row, size_t vector) const {
         const float* const at = sums + 2 * row * stride + vector * lanes<float>;
@@ -41,9 +37,9 @@ struct Tiled {
     static constexpr size_t group = 2, chains = 1, parts = 2, rows = tile_rows_at_once / parts;
 
     static void prepare(size_t batch) { shape_tiles(batch * parts); }
-    static float encode(const float* row, size_t n, Operand* codes, size_t stride) {
+    static Code encode(const float* row, size_t n, Operand* codes, size_t stride) {
         split_row<2>(row, n, codes, tile_depth, stride);
-        return 1;
+        return {};
     }
 };
 

@@ -5,10 +5,9 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <exception>
 #include <limits>
-#include <mutex>
+#include <new>
 #include <thread>
 
 namespace elman {
@@ -75,87 +74,66 @@ struct Call {
     }
 };
 
-// Threads of our own, for processes without OpenMP. They live as long as the process does.
+// Threads of our own, for processes without OpenMP. Nothing in here needs to be destroyed: they
+// live as long as the process does.
 class Pool {
   public:
     void run(Call& call) {
-        const bool mine = !busy_.exchange(true, std::memory_order_acquire);
-        if (!mine) call.threads = 1;  // others have them: alone is sooner
-        if (call.threads > 1) start(call);
-        call.run(0, call.threads);
-        if (call.threads > 1)
-            for (int i = 0; left_.load(std::memory_order_acquire) != 0; ++i) rest(i);
-        if (mine) busy_.store(false, std::memory_order_release);
-    }
-
-  private:
-    void start(Call& call) {
-        const std::lock_guard<std::mutex> lock(mutex_);
+        if (busy_.exchange(true, std::memory_order_acquire)) {
+            call.threads = 1;  // others have them: alone is sooner
+            return call.run(0, 1);
+        }
         grow(call.threads - 1);
         call.threads = std::min(call.threads, workers_ + 1);
         call_ = &call;
-        wanted_ = call.threads;
-        left_.store(wanted_ - 1, std::memory_order_relaxed);
-        round_.fetch_add(1, std::memory_order_release);
-        for (size_t i = 1; i < wanted_; ++i) wake_[i].notify_one();
+        left_.store(call.threads - 1, std::memory_order_relaxed);
+        for (size_t i = 1; i < call.threads; ++i) {
+            wanted_[i] = 1;
+            wanted_[i].notify_one();
+        }
+        call.run(0, call.threads);
+        for (int i = 0; left_.load(std::memory_order_acquire) != 0; ++i) rest(i);
+        busy_.store(false, std::memory_order_release);
     }
 
+  private:
     // As far as the system lets it.
     void grow(size_t workers) {
         try {
             for (; workers_ < workers; ++workers_)
-                std::thread(&Pool::work, this, workers_ + 1, round_.load()).detach();
+                std::thread(&Pool::work, this, workers_ + 1).detach();
         } catch (const std::exception&) {
         }
     }
 
-    void work(size_t index, size_t seen) {
-        for (;;) {
-            for (int i = 0; i < spins && round_.load(std::memory_order_acquire) == seen; ++i)
-                rest(i);
-            Call* call = nullptr;
-            {
-                std::unique_lock<std::mutex> lock(mutex_);
-                wake_[index].wait(lock, [&] { return round_.load() != seen; });
-                seen = round_.load();
-                if (index < wanted_) call = call_;  // the caller waits for these and no others
-            }
-            if (!call) continue;
-            call->run(index, call->threads);
+    void work(size_t index) {
+        for (std::atomic<int>& wanted = wanted_[index];;) {
+            for (int i = 0; i < spins && !wanted.load(std::memory_order_acquire); ++i) rest(i);
+            wanted.wait(0, std::memory_order_acquire);
+            wanted.store(0, std::memory_order_relaxed);
+            call_->run(index, call_->threads);
             left_.fetch_sub(1, std::memory_order_release);
         }
     }
 
     std::atomic<bool> busy_ = false;
-    std::mutex mutex_;
-    std::condition_variable wake_[most_threads];  // one a worker, so that no others awake
-    std::atomic<size_t> round_ = 0, left_ = 0;
-    size_t workers_ = 0, wanted_ = 0;
+    std::atomic<int> wanted_[most_threads] = {};  // one a worker, so that no others awake
+    std::atomic<size_t> left_ = 0;
+    size_t workers_ = 0;
     Call* call_ = nullptr;
 };
 
-// A fork takes all threads but its own: the child starts a pool anew, and leaves OpenMP alone,
-// which would wait for the lost ones for ever. The pools are never destroyed: their threads run
-// until the process is gone.
-std::atomic<Pool*> pool;
+Pool pool;
 std::atomic<bool> forked = false;
 
+// A fork takes all threads but its own: the child starts a pool anew, and leaves OpenMP alone,
+// which would wait for the lost ones for ever.
 void after_fork() {
     forked = true;
-    pool = nullptr;
+    new (&pool) Pool;
 }
 
 [[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, after_fork);
-
-Pool& own_pool() {
-    Pool* found = pool.load();
-    if (!found) {
-        auto* const made = new Pool;
-        if (pool.compare_exchange_strong(found, made)) return *made;
-        delete made;  // another thread was first, and no one has seen this one
-    }
-    return *found;
-}
 
 }  // namespace
 
@@ -198,7 +176,7 @@ void run_team(size_t threads, Work work, void* job) {
         };
         shared->parallel(each, &start, static_cast<unsigned>(call.threads), 0);
     } else {
-        own_pool().run(call);
+        pool.run(call);
     }
     if (call.error) std::rethrow_exception(call.error);
 }

@@ -45,4 +45,12 @@ using Work = void (*)(const Team& team, void* job);
 // the system gives no more.
 void run_team(size_t threads, Work work, void* job);
 
+// The same for anything that can be called with a team.
+template <class Job>
+void run_team(size_t threads, const Job& job) {
+    const void* const data = &job;
+    const Work work = [](const Team& team, void* data) { (*static_cast<const Job*>(data))(team); };
+    run_team(threads, work, const_cast<void*>(data));
+}
+
 }  // namespace elman

@@ -59,7 +59,7 @@ static size_t counted(Cell cell, Format format, bool norm) {
     const size_t before = count;
     for (int i = 0; i < 100; ++i) {
         stream.timestep({reinterpret_cast<const char*>(x.data()), inputs * 4, 4}, y.data());
-        stream.timestep_ids({reinterpret_cast<const char*>(&id), 0, 0}, sizeof id, y.data());
+        stream.timestep({reinterpret_cast<const char*>(&id), 0, 0, sizeof id}, y.data());
     }
     stream.reset();
     return count - before;
@@ -68,7 +68,7 @@ static size_t counted(Cell cell, Format format, bool norm) {
 int main() {
     size_t total = 0;
     for (const Cell cell : {Cell::elman, Cell::gru, Cell::lstm})
-        for (const Format format : {Format::float32, Format::bfloat16, Format::int8})
+        for (const Format format : {Format::plain, Format::bfloat16, Format::int8})
             for (const bool norm : {false, true}) total += counted(cell, format, norm);
     std::printf("%zu of %d\n", total, count > 0);
 }

@@ -71,7 +71,10 @@ class OnCore {
         forward();
     }
 
-    void forward() { team<&elman::Kernels::forward_float32, &elman::Kernels::forward_float64>(); }
+    void forward() {
+        elman::run_team(threads,
+                        [&](const elman::Team& team) { elman::routines<T>().forward(s, team); });
+    }
 
     // From the gradients h, c, last_h, last_c in `from`, where there are any.
     void backward(std::map<std::string, Array>& from) {
@@ -100,7 +103,8 @@ class OnCore {
         if (s.peephole) d.peephole = made("d_peephole", 3 * H);
         if (s.gain_c) d.gain_c = made("d_norm_c", H);
         if (s.bias_c) d.bias_c = made("d_norm_c_bias", H);
-        team<&elman::Kernels::backward_float32, &elman::Kernels::backward_float64>();
+        elman::run_team(
+            threads, [&](const elman::Team& team) { elman::routines<T>().backward(s, d, team); });
     }
 
     // each(row of the core, t * B + b)
@@ -128,27 +132,6 @@ class OnCore {
     T* made(const char* name, size_t size) {
         a[name] = Array(size, std::numeric_limits<T>::quiet_NaN());
         return a[name].data();
-    }
-
-    template <auto In32, auto In64>
-    void team() {
-        elman::run_team(
-            threads,
-            [](const elman::Team& team, void* job) {
-                OnCore& self = *static_cast<OnCore*>(job);
-                constexpr auto entry = [] {
-                    if constexpr (sizeof(T) == 4)
-                        return In32;
-                    else
-                        return In64;
-                }();
-                const auto run = elman::kernels().*entry;
-                if constexpr (requires { run(self.s, team); })
-                    run(self.s, team);
-                else
-                    run(self.s, self.d, team);
-            },
-            this);
     }
 
     const Case& c;
