@@ -42,6 +42,15 @@ def is_built() -> bool:
     return True
 
 
+def has_tiles() -> bool:
+    """Whether the core multiplies on the tiles of AMX; no, where the first call will fail."""
+    try:
+        core = native() if is_built() else None
+    except UsageError:
+        return False
+    return core is not None and bool(core.has_tiles())
+
+
 def cores() -> int:
     """How many cores this process may run on."""
     try:

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.core import native, threads
+from elman.core import has_tiles, native, threads
 from elman.nn.call import STATES, Call, Named, parts
 from elman.spec import CELLS
 
@@ -32,7 +32,7 @@ Shapes = dict[str, tuple[int, ...]]
 _NAMES = {t: str(t).removeprefix("torch.") for t in (torch.float32, torch.float64, torch.bfloat16)}
 # The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")
-_HAS_TILES = (core := native()) is not None and core.has_tiles()  # a constant, for who traces
+_HAS_TILES = has_tiles()  # a constant, for whoever traces
 _WIDEST = 2048  # inputs: the core reads all weights of a few units at once, from its cache
 _SUMMED = ("bias_ih", "bias_hh", "norm_ih", "norm_hh", "peephole", "norm_c", "norm_c_bias")
 
