@@ -113,6 +113,7 @@ class Backward {
         for (size_t g = 0; g < G; ++g) {
             if (s.gates) __builtin_prefetch(s.gates + (row * G + g) * s.units + col);
             __builtin_prefetch(d.a + (row * G + g) * s.units + col, 1);
+            if (d.u != d.a) __builtin_prefetch(d.u + (row * G + g) * s.units + col, 1);
         }
         if (d.h) __builtin_prefetch(d.h + place);
         if (lstm) __builtin_prefetch(s.c + place);

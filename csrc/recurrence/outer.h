@@ -66,9 +66,12 @@ class Outer {
         turned = scratch<uint16_t>(high * deep * parts);
         columns = scratch<uint16_t>(wide * deep * parts);
         const size_t x = factors[0].vectors(), both = x + factors[1].vectors();
+        // Of the GRU's gates only n has a gradient of its own for W_hh.
+        const size_t alike = d.a == d.u ? gates : s.gain_hh ? 0 : 2 * s.units;
         for (size_t gate = 0; gate < gates; gate += high) {
-            sum<parts>(d.a + first * gates, gate, 0, d.a == d.u ? both : x);
-            if (d.a != d.u) sum<parts>(d.u + first * gates, gate, x, both);
+            const bool joined = std::min(gate + high, gates) <= alike;
+            sum<parts>(d.a + first * gates, gate, 0, joined ? both : x);
+            if (!joined) sum<parts>(d.u + first * gates, gate, x, both);
         }
     }
 
