@@ -1,6 +1,6 @@
 // The blocks of `product.h` on tiles, where there are any: weights and rows become bfloat16, their
 // products are added up in float32. One part of each is enough for numbers that may be rounded to
-// bfloat16; three are as exact as float32, and sooner for eight rows or more.
+// bfloat16; three are as exact as float32, and sooner for ten rows or more.
 #pragma once
 
 #include "memory/pool.h"
@@ -153,7 +153,7 @@ class Split {
     const uint16_t* get() const { return codes_.get(); }
     int parts() const { return parts_; }
 
-    static constexpr size_t few = 8;
+    static constexpr size_t few = 10;
 
   private:
     int parts_ = 0;
