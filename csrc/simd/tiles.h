@@ -144,17 +144,19 @@ ELMAN_INLINE Vec<float> upper(Vec<float>& v) {
 
 // Each number as a sum of `parts` in bfloat16, the next what the last have left over: two are exact
 // to 2^-17 of it, three to its last bit. 32 numbers after 32 go `step` apart, parts `stride`.
-// Returns whether all are finite.
+// Returns whether all are finite, rounded too.
 template <int parts>
 bool split_row(const float* row, size_t n, uint16_t* to, size_t step, size_t stride) {
     constexpr size_t L = lanes<float>;
+    constexpr float largest = 0x1.fep127f;
     Vec<float> bad{};
     for (size_t i = 0; i < n; i += tile_depth, to += step) {
         Vec<float> low[2] = {load<float>(row + i, n - i),
                              i + L < n ? load<float>(row + i + L, n - i - L) : Vec<float>{}};
+        for (const Vec<float> v : low)
+            bad += magnitude<float>(v) <= largest ? Vec<float>{} : broadcast<float>(1);
         for (int part = 0; part + 1 < parts; ++part) {
             const Vec<float> high[2] = {upper(low[0]), upper(low[1])};
-            if (part == 0) bad += (high[0] - high[0]) + (high[1] - high[1]);
             narrow(high[0], high[1], to + part * stride);
         }
         narrow(low[0], low[1], to + (parts - 1) * stride);

@@ -24,7 +24,7 @@ def test_extreme_numbers_spread_as_in_torch(cell: str, where: str, value: float)
     theirs = getattr(torch.nn, cell)(D, H)
     with torch.no_grad():
         for parameter in theirs.parameters():
-            parameter.uniform_(0.01, 0.3, generator=generator)  # no sums of opposite infinities
+            parameter.uniform_(-0.3, 0.3, generator=generator)
     found, wanted = [], []
     for layer, to in ((getattr(nn, cell)(D, H), found), (theirs, wanted)):
         layer.load_state_dict(theirs.state_dict())
@@ -39,5 +39,9 @@ def test_extreme_numbers_spread_as_in_torch(cell: str, where: str, value: float)
         inputs = [x.requires_grad_(), first.requires_grad_(), *layer.parameters()]
         y, _ = layer(x, (first, cells) if cell == "LSTM" else first)
         to += [y, *torch.autograd.grad(y, inputs, gradient)]
-    for mine, their in zip(found, wanted, strict=True):
-        torch.testing.assert_close(mine, their, rtol=2e-5, atol=2e-6, equal_nan=True)
+    torch.testing.assert_close(found[0], wanted[0], rtol=0, atol=2e-6, equal_nan=True)
+    for mine, their in zip(found[1:], wanted[1:], strict=True):
+        # What is not finite: another order of the same sums may make it so elsewhere.
+        there = their.isfinite()
+        bound = 1e-5 * their[there].abs().max().item() if there.any() else 0
+        torch.testing.assert_close(mine[there], their[there], rtol=0, atol=bound)
