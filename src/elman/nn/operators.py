@@ -10,8 +10,9 @@ Tensors come by name. In are ``x`` (T, B, D), the parameters of ``LayerSpec.para
 without the initial states, and, k being the order, ``first_h`` (k, B, H), ``first_c`` (B, H), with
 resets ``initial_h``, ``initial_c`` and ``resets`` (T, B) uint8, and ``lengths`` (B,) int64,
 ``mask`` (B, k*H), ``keep_h`` and ``keep_c`` (T, B, H) or (H,). Out are those of :func:`results`.
-Flags of a call: "relu", "reverse", "saving" where a backward pass may follow, and "bfloat16"
-where matrix products round to it; what runs in order stays as precise as it was.
+Flags of a call: "relu", "reverse", "saving" where a backward pass may follow, "bfloat16" where
+matrix products round to it (what runs in order stays as precise as it was), and "tiles" where the
+core has those of AMX: what an operator returns follows from its arguments, since graphs are kept.
 """
 
 import os
@@ -23,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.core import has_tiles, native, threads
+from elman.core import native, threads
 from elman.nn.call import STATES, Call, Named, parts
 from elman.spec import CELLS
 
@@ -32,7 +33,6 @@ Shapes = dict[str, tuple[int, ...]]
 _NAMES = {t: str(t).removeprefix("torch.") for t in (torch.float32, torch.float64, torch.bfloat16)}
 # The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")
-_HAS_TILES = has_tiles()  # a constant, for whoever traces
 _WIDEST = 2048  # inputs: the core reads all weights of a few units at once, from its cache
 _SUMMED = ("bias_ih", "bias_hh", "norm_ih", "norm_hh", "peephole", "norm_c", "norm_c_bias")
 
@@ -62,7 +62,7 @@ def results(call: Call, given: Named) -> Shapes:
     in_core, saving = _in_core(flags, given), "saving" in flags
     if norm or not in_core or (saving and (cell != "elman" or "keep_h" in given)):
         shapes["gates"] = (rows, width)
-    apart = not _sums_in_core(given)  # else the core finds the states that entered by itself
+    apart = not _sums_in_core(flags, given)  # else the core finds the states that entered by itself
     chosen = saving and ("resets" in given or ("lengths" in given and apart))
     if order > 1 or "mask" in given or chosen:
         shapes["entering"] = (rows, past)
@@ -104,7 +104,7 @@ def backward(call: Call, tensors: Sequence[Tensor], wanted: str) -> list[Tensor]
     in_core = _in_core(flags, given)
     if "x" in wants and in_core:
         d["x"] = _empty(x.shape, x.dtype)
-    if _sums_in_core(given):
+    if _sums_in_core(flags, given):
         sums = {"weight_ih", "weight_hh"} if in_core else {"weight_hh"}
         d |= {n: _empty(given[n].shape, x.dtype) for n in sums.intersection(wants)}
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
@@ -222,15 +222,15 @@ def _rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
 
 def _in_core(flags: str, given: Named) -> bool:
     """Whether the core multiplies ``W_ih x`` itself, piece by piece where it needs it."""
-    exact = "bfloat16" not in flags or _HAS_TILES
+    exact = "bfloat16" not in flags or "tiles" in flags
     # One row of a normalised layer is one thread's; PyTorch's product is everybody's.
     shared = "norm_ih" not in given or given["x"].shape[1] > 1
     return exact and shared and given["x"].shape[2] <= _WIDEST
 
 
-def _sums_in_core(given: Named) -> bool:
+def _sums_in_core(flags: str, given: Named) -> bool:
     """Whether the core adds up the gradients of the weights too."""
-    return _HAS_TILES and given["x"].dtype == torch.float32
+    return "tiles" in flags and given["x"].dtype == torch.float32
 
 
 def _options(call: Call, given: Named) -> dict[str, str | int | bool]:
