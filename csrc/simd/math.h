@@ -9,6 +9,8 @@
 #include <immintrin.h>
 #endif
 
+#include <array>
+
 #include "simd/vector.h"
 
 namespace elman::ELMAN_ISA {
@@ -21,14 +23,16 @@ template <>
 struct Reduction<float> {
     static constexpr float magic = 0x1.8p23f, high = 0.693359375f, low = -2.12194440e-4f;
     static constexpr float lowest = -104.f, highest = 89.f, flat = -20.f;
-    static constexpr int terms = 7, mantissa = 23, bias = 127;
+    static constexpr size_t terms = 7;
+    static constexpr int mantissa = 23, bias = 127;
 };
 template <>
 struct Reduction<double> {
     static constexpr double magic = 0x1.8p52, high = 6.93145751953125e-1;
     static constexpr double low = 1.42860682030941723212e-6;
     static constexpr double lowest = -746., highest = 710., flat = -40.;
-    static constexpr int terms = 14, mantissa = 52, bias = 1023;
+    static constexpr size_t terms = 15;
+    static constexpr int mantissa = 52, bias = 1023;
 };
 
 template <class T>
@@ -37,21 +41,29 @@ struct Reduced {
     Vec<T> p;  // exp(r) - 1, to full relative precision
 };
 
+// 1 / k!, the coefficients of exp.
+template <class T>
+inline constexpr auto coefficients = [] {
+    std::array<T, Reduction<T>::terms + 1> all{1};
+    for (size_t k = 1; k < all.size(); ++k) all[k] = all[k - 1] / static_cast<T>(k);
+    return all;
+}();
+
 template <class T>
 ELMAN_INLINE Reduced<T> reduce(Vec<T> v) {
     using R = Reduction<T>;
     // Adding 1.5 * 2^mantissa rounds to a whole number.
     const Vec<T> n = v * T(1.4426950408889634074) + R::magic - R::magic;
     const Vec<T> r = (v - n * R::high) - n * R::low;
-    T factorial = 1;
-    for (int k = 2; k <= R::terms; ++k) factorial *= T(k);
-    Vec<T> q = broadcast<T>(1 / factorial);
+    // Two terms at a time: a chain of half the length.
+    const Vec<T> square = r * r;
+    Vec<T> q{};
 #pragma GCC unroll 16
-    for (int k = R::terms; k > 2; --k) {
-        factorial /= T(k);
-        q = q * r + 1 / factorial;
+    for (size_t k = R::terms - 1; k > 1; k -= 2) {
+        const Vec<T> pair = r * coefficients<T>[k + 1] + coefficients<T>[k];
+        q = k == R::terms - 1 ? pair : q * square + pair;
     }
-    return {n, r * r * q + r};
+    return {n, q * square + r};
 }
 
 template <class T>

@@ -64,31 +64,41 @@ ELMAN_INLINE void store_tiles(float* to, size_t stride) {
 }
 
 // Adds x (rows, 32 * tiles) times w to the sums; `apart` takes the fourth sum for the third vector.
-// Rows of x are `stride` numbers apart, every 32 columns `step`.
+// Rows of x are `stride` numbers apart, every 32 columns `step`. Where the sums are to start anew,
+// those of before first go to `last`, each just before it is needed: a tile is stored only once its
+// last product is done, and those of the others go on meanwhile.
 template <int V, bool apart = false>
 ELMAN_INLINE void add_tiles(const uint16_t* w, size_t tiles, const uint16_t* x, size_t stride,
-                            size_t step = tile_depth) {
+                            size_t step = tile_depth, float* last = nullptr) {
+    constexpr size_t L = lanes<float>, last_stride = 4 * L * sizeof(float);
     asm volatile("" ::: "memory");
     for (size_t k = 0; k < tiles; ++k, x += step, w += V * tile_size) {
         _tile_loadd(4, x, stride * sizeof(uint16_t));
-        _tile_loadd(5, w, 64);
-        _tile_dpbf16ps(0, 4, 5);
-        if constexpr (V > 1) {
-            _tile_loadd(6, w + tile_size, 64);
-            _tile_dpbf16ps(1, 4, 6);
-        }
-        if constexpr (V > 2) {
-            _tile_loadd(7, w + 2 * tile_size, 64);
-            if constexpr (apart)
-                _tile_dpbf16ps(3, 4, 7);
-            else
-                _tile_dpbf16ps(2, 4, 7);
-        }
-        if constexpr (V > 3) {
-            _tile_loadd(5, w + 3 * tile_size, 64);
-            _tile_dpbf16ps(3, 4, 5);
-        }
+#define ELMAN_VECTOR(v, sum, weights)                       \
+    if constexpr (v < V) {                                  \
+        if (last) {                                         \
+            _tile_stored(sum, last + sum * L, last_stride); \
+            _tile_zero(sum);                                \
+        }                                                   \
+        _tile_loadd(weights, w + v * tile_size, 64);        \
+        _tile_dpbf16ps(sum, 4, weights);                    \
     }
+        ELMAN_VECTOR(0, 0, 5)
+        ELMAN_VECTOR(1, 1, 6)
+        if constexpr (apart) {
+            ELMAN_VECTOR(2, 3, 7)
+        } else {
+            ELMAN_VECTOR(2, 2, 7)
+        }
+        ELMAN_VECTOR(3, 3, 5)
+#undef ELMAN_VECTOR
+        if (V == 3 && last) {
+            _tile_stored(3, last + 3 * L, last_stride);
+            _tile_zero(3);
+        }
+        last = nullptr;
+    }
+    asm volatile("" ::: "memory");
 }
 
 // The same of numbers that are three of bfloat16 each: all products of their parts but those below

@@ -136,38 +136,41 @@ struct Step {
                 rows_of_panel(frame.backwards ? first + last - 1 - i : i, b, end);
     }
 
-    // Tiles work beside all other units: the gates of some rows of a panel cost least while those
-    // multiply for the next.
+    // Tiles work beside all other units, if what these have to do comes in small pieces between:
+    // the gates of some rows of a panel are activated while those multiply x for the next, and put
+    // out while they multiply h.
     void products_on_tiles(size_t first, size_t last, size_t b, size_t end) const {
-        typename F::Tiles sums[2];
-        size_t turn = 0, panel = 0, row = 0;
+        typename F::Tiles sums;
+        sums.zero();
+        size_t panel = 0, row = end;  // what the sums belong to
         for (size_t i = first; i < last; ++i)
             for (size_t next = b; next < end; next += F::rows) {
                 const size_t now = frame.backwards ? first + last - 1 - i : i;
-                multiply_tiles(sums[turn % 2], now, next, end);
-                if (turn++ && !norm) finish_tiles(sums[turn % 2], panel, row, end);
+                multiply_tiles(sums, now, next, end,
+                               [&] { activate_tiles(sums, panel, row, end); });
+                output_tiles(panel, row, end);
                 panel = now, row = next;
             }
-        if (turn && !norm) finish_tiles(sums[(turn + 1) % 2], panel, row, end);
+        if (norm) return;
+        sums.template take<4>();
+        activate_tiles(sums, panel, row, end);
+        output_tiles(panel, row, end);
     }
 
     // The sums of one panel and of as many rows as F takes at once. Of a normalised layer a and u
     // go to the frame; else they are one sum, but for the GRU's third, which has a fourth beside.
-    void multiply_tiles(auto& sums, size_t panel, size_t b, size_t end) const {
-        constexpr int V = gru ? 4 : G;
+    ELMAN_INLINE void multiply_tiles(auto& sums, size_t panel, size_t b, size_t end,
+                                     auto between) const {
         const Stored* w = panel_at(panel);
         const auto put = [&](size_t part) {
             sums.template take<G>();
             for (size_t r = 0; r < F::rows && b + r < end; ++r)
                 for (int g = 0; g < G; ++g)
                     store<T>(sums_of(b + r, part) + (panel * G + g) * L, sums.of(r, g));
-        };
-        sums.zero();
-        sums.template add<G>(w, layer.inputs, codes_of(0, b), code_stride);
-        if (norm) {
-            put(0);
             sums.zero();
-        }
+        };
+        sums.template start<G>(w, layer.inputs, codes_of(0, b), code_stride);
+        norm ? put(0) : between();
         for (size_t segment = 1; segment <= layer.order; ++segment) {
             w += weights_of(segment - 1);
             const uint16_t* const h = codes_of(segment, b);
@@ -176,11 +179,11 @@ struct Step {
             else
                 sums.template add<G>(w, layer.outputs, h, code_stride);
         }
-        norm ? put(1) : sums.template take<V>();
+        if (norm) put(1);
     }
 
-    void finish_tiles(const auto& sums, size_t panel, size_t b, size_t end) const {
-        for (size_t r = 0; r < F::rows && b + r < end; ++r) {
+    void activate_tiles(const auto& sums, size_t panel, size_t b, size_t end) const {
+        for (size_t r = 0; r < F::rows && b + r < end; ++r)
             for (size_t i = panel * W, from = 0; i < (panel + 1) * W && i < vectors; ++i) {
                 Vec<T> a[gates], u[gates];
                 for (int g = 0; g < gates; ++g, ++from) {
@@ -189,9 +192,12 @@ struct Step {
                 }
                 if constexpr (gru) u[2] += sums.of(r, 3);
                 activate(b + r, i, a, u);
-                if (lstm) output(b + r, i);
             }
-        }
+    }
+
+    void output_tiles(size_t panel, size_t b, size_t end) const {
+        for (size_t r = 0; lstm && !norm && r < F::rows && b + r < end; ++r)
+            for (size_t i = panel * W; i < (panel + 1) * W && i < vectors; ++i) output(b + r, i);
     }
 
     template <int count>

@@ -6,11 +6,10 @@
 
 namespace elman::ELMAN_ISA {
 
-// Sums of tiles, [row][part][vector][lane]. Two that follow one another must not be a page apart:
-// what is read of one would wait for what is written to the other.
+// Sums of tiles, [row][part][vector][lane].
 struct TilePanel {
     static constexpr size_t stride = 4 * lanes<float>;
-    alignas(64) float sums[(tile_rows_at_once + 2) * stride];
+    alignas(64) float sums[tile_rows_at_once * stride];
 
     void zero() { zero_tiles(); }
 
@@ -18,6 +17,11 @@ struct TilePanel {
     static ELMAN_INLINE void add(const uint16_t* w, size_t inputs, const uint16_t* x,
                                  size_t x_stride) {
         add_tiles<V, apart>(w, tiles_in(inputs), x, x_stride);
+    }
+    // The same into new sums; those of before are taken.
+    template <int V>
+    ELMAN_INLINE void start(const uint16_t* w, size_t inputs, const uint16_t* x, size_t x_stride) {
+        add_tiles<V>(w, tiles_in(inputs), x, x_stride, tile_depth, sums);
     }
     template <int V>
     void take() {
