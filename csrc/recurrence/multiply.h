@@ -19,6 +19,25 @@ int parts_of(const Sequence<T>& s, const Share<T>& share) {
     return rows >= Split<T>::few && rows * s.running >= worth ? 3 : 0;
 }
 
+// What is to be done with rows once their products are finished: one row at a time, while tiles
+// compute the next products.
+template <class Done>
+struct Later {
+    Done done;
+    size_t panel = 0, vectors = 0, next = 0, end = 0;
+
+    __attribute__((noinline)) void one() {
+        if (next < end) done(panel, vectors, next++, size_t(1));
+    }
+    void all() {
+        while (next < end) one();
+    }
+    void put_off(size_t of, size_t width, size_t first, size_t height) {
+        all();
+        panel = of, vectors = width, next = first, end = first + height;
+    }
+};
+
 // Adds the products of all weights with `count` rows to those of `out`, `stride` apart, from its
 // first panel on. ready(panel, vectors, first, height) precedes and done(..) follows the products
 // of some rows from `first` on with one block of panels.
@@ -29,23 +48,29 @@ void multiply(const Packed<T>& weights, Split<T>& split, const T* const* rows, s
     bool on_tiles = false;
     if constexpr (tiled<T>)
         on_tiles = weights.tiles(weights.first()) && split.take(rows, count, depth);
+    Later<Done> later{done};
     weights.each(
         [&](size_t panel, size_t vectors, const T* w) {
             T* const to = out + (panel - weights.first()) * weights.groups() * lanes<T>;
             const auto before = [&](size_t i, size_t n) { ready(panel, vectors, i, n); };
             const auto after = [&](size_t i, size_t n) { done(panel, vectors, i, n); };
-            if constexpr (tiled<T>)
-                if (on_tiles) {
-                    const uint16_t* const tiles = weights.tiles(panel);
-                    if (split.parts() == 1)
-                        return tile_block<1>(vectors, tiles, depth, split.get(), count, to, stride,
-                                             before, after);
-                    return tile_block<3>(vectors, tiles, depth, split.get(), count, to, stride,
-                                         before, after);
-                }
-            block<T>(vectors, w, depth, rows, count, to, stride, before, after);
+            if (!on_tiles)
+                return block<T>(vectors, w, depth, rows, count, to, stride, before, after);
+            if constexpr (tiled<T>) {
+                const uint16_t *const tiles = weights.tiles(panel), *const x = split.get();
+                if (split.parts() == 1)
+                    return tile_block<1>(
+                        vectors, tiles, depth, x, count, to, stride, before, [] {}, after);
+                const auto between = [&] { later.one(); };
+                const auto put_off = [&](size_t i, size_t n) {
+                    later.put_off(panel, vectors, i, n);
+                };
+                tile_block<3>(vectors, tiles, depth, x, count, to, stride, before, between,
+                              put_off);
+            }
         },
         back);
+    later.all();
 }
 
 }  // namespace elman::ELMAN_ISA

@@ -138,12 +138,12 @@ class Outer {
             });
         }
         if (!finite) return add_plainly(gradients, height, row, count, first, last);
-        const auto nothing = [](size_t, size_t) {};
+        const auto nothing = [](auto...) {};
         for (size_t v = 0; v < vectors; v += 4)
             tile_block<parts>(std::min<size_t>(4, vectors - v),
                               columns.get() + v * tiles * parts * tile_size, count, turned.get(),
                               (height + L - 1) / L * L, total.get() + v * L, stride, nothing,
-                              nothing);
+                              nothing, nothing);
     }
 
     // The parts of what is not finite do not add up to it.

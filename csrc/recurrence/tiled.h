@@ -3,6 +3,8 @@
 // bfloat16; three are as exact as float32, and sooner for ten rows or more.
 #pragma once
 
+#include <type_traits>
+
 #include "memory/pool.h"
 #include "simd/vector.h"
 #include "stream/layer.h"
@@ -68,15 +70,15 @@ bool split_block(const float* from, size_t depth, size_t vectors, uint16_t* to) 
 }
 
 // As block_of; x is [16 rows][tile][part][row][32]. Of the last tile's rows only those that there
-// are may be touched in `out`: behind them are other timesteps.
-template <int V, int parts, class Ready, class Done>
+// are may be touched in `out`: behind them are other timesteps. For between() see simd/tiles.h.
+template <int V, int parts>
 void tile_block_of(const uint16_t* w, size_t depth, const uint16_t* x, size_t count, float* out,
-                   size_t stride, Ready ready, Done done) {
+                   size_t stride, auto ready, auto between, auto done) {
     constexpr size_t most = tile_rows_at_once, row = V * lanes<float>;
     const size_t tiles = tiles_in(depth);
     const auto add = [&] {
         if constexpr (parts == 3)
-            add_split_tiles<V>(w, tiles, x);
+            add_split_tiles<V>(w, tiles, x, between);
         else
             add_tiles<V>(w, tiles, x, tile_depth, tile_size);
     };
@@ -102,14 +104,17 @@ void tile_block_of(const uint16_t* w, size_t depth, const uint16_t* x, size_t co
     }
 }
 
-template <int parts, class Ready, class Done>
+template <int parts>
 void tile_block(size_t vectors, const uint16_t* w, size_t depth, const uint16_t* x, size_t count,
-                float* out, size_t stride, Ready ready, Done done) {
+                float* out, size_t stride, auto ready, auto between, auto done) {
+    const auto of = [&](auto v) {
+        tile_block_of<v.value, parts>(w, depth, x, count, out, stride, ready, between, done);
+    };
     switch (vectors) {
-        case 1: return tile_block_of<1, parts>(w, depth, x, count, out, stride, ready, done);
-        case 2: return tile_block_of<2, parts>(w, depth, x, count, out, stride, ready, done);
-        case 3: return tile_block_of<3, parts>(w, depth, x, count, out, stride, ready, done);
-        default: return tile_block_of<4, parts>(w, depth, x, count, out, stride, ready, done);
+        case 1: return of(std::integral_constant<int, 1>());
+        case 2: return of(std::integral_constant<int, 2>());
+        case 3: return of(std::integral_constant<int, 3>());
+        default: return of(std::integral_constant<int, 4>());
     }
 }
 #endif

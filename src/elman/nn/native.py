@@ -62,7 +62,8 @@ def run(
     else:
         found = operators.forward(call, given)
     if narrow:
-        found |= {n: t.bfloat16() for n, t in found.items() if n in STATES}
+        unused = () if trajectory else ("c",)
+        found |= {n: t.bfloat16() for n, t in found.items() if n in STATES and n not in unused}
     final = (*found["last_h"].unbind(0), *((found["last_c"],) if "last_c" in found else ()))
     if not trajectory:
         return found["h"], final, None
