@@ -34,8 +34,10 @@ class Outer {
 
   private:
     static constexpr size_t L = lanes<float>;
-    static constexpr size_t deep = 128, high = 256, wide = 512;  // a block's rows, gates, columns
-    static constexpr size_t stride = wide + L;                   // not all on one border of a page
+    static constexpr size_t high = 512, wide = 320;  // gates and columns of a block
+    template <int parts>
+    static constexpr size_t deep = parts == 1 ? 256 : 128;  // its rows, which the cache holds too
+    static constexpr size_t stride = wide + L;              // not all on one border of a page
 
     // What entered at the rows, and where the sums with it go. Columns count in whole vectors.
     struct Factor {
@@ -63,8 +65,8 @@ class Outer {
                                               : s.entered(t, i, s.h, s.first_h, s.initial_h));
             }
         total = scratch<float>(high * stride);
-        turned = scratch<uint16_t>(high * deep * parts);
-        columns = scratch<uint16_t>(wide * deep * parts);
+        turned = scratch<uint16_t>(high * deep<parts> * parts);
+        columns = scratch<uint16_t>(wide * deep<parts> * parts);
         const size_t x = factors[0].vectors(), both = x + factors[1].vectors();
         // Of the GRU's gates only n has a gradient of its own for W_hh.
         const size_t alike = d.a == d.u ? gates : s.gain_hh ? 0 : 2 * s.units;
@@ -93,9 +95,9 @@ class Outer {
         for (; first < last; first += wide / L) {
             const size_t end = std::min(last, first + wide / L);
             std::fill_n(total.get(), high * stride, 0.f);
-            for (size_t r = 0; r < rows; r += deep)
-                add<parts>(gradients + r * gates + gate, height, r, std::min(deep, rows - r), first,
-                           end);
+            for (size_t r = 0; r < rows; r += deep<parts>)
+                add<parts>(gradients + r * gates + gate, height, r, std::min(deep<parts>, rows - r),
+                           first, end);
             for (size_t turn = 0; turn < team.count; ++turn) {
                 if (turn == team.index)
                     each(first, end, [&](const Factor& f, size_t v, size_t at) {
