@@ -26,8 +26,9 @@ struct Share {
         // A normalisation needs all units of a row at once. Weights that leave half of a core's
         // cache free are no reason to meet.
         constexpr size_t cache = size_t(1) << 20, enough = 16;
+        const size_t bytes = tiled<T> && s.bfloat16 ? 2 : sizeof(T);
         const size_t weights = gates_of(s.cell) * s.units * (s.order * s.units + s.inputs);
-        const bool small = weights * sizeof(T) <= cache && s.batch >= enough * team.count;
+        const bool small = weights * bytes <= cache && s.batch >= enough * team.count;
         by_rows = team.count > 1 && (s.gain_hh || panel_end < team.count || small);
         together = s.active[s.running - 1] < s.batch ? 0 : 3;
         while (together && s.batch < team.count << together) --together;

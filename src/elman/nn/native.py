@@ -63,7 +63,8 @@ def run(
         found = operators.forward(call, given)
     if narrow:
         unused = () if trajectory else ("c",)
-        found |= {n: t.bfloat16() for n, t in found.items() if n in STATES and n not in unused}
+        narrowed = torch.Tensor.bfloat16 if seen else _Rounded.apply
+        found |= {n: narrowed(t) for n, t in found.items() if n in STATES and n not in unused}
     final = (*found["last_h"].unbind(0), *((found["last_c"],) if "last_c" in found else ()))
     if not trajectory:
         return found["h"], final, None
@@ -71,6 +72,18 @@ def run(
     for old in range(1, spec.order):
         every.append(_older(every[-1], state[old - 1], old - 1, around, reverse))
     return found["h"], final, (*every, *((found["c"],) if "c" in found else ()))
+
+
+class _Rounded(torch.autograd.Function):
+    """A bfloat16 copy, and the gradient's copy back, in memory that is kept for the next pass."""
+
+    @staticmethod
+    def forward(ctx: Any, t: Tensor) -> Tensor:
+        return operators.converted(t, torch.bfloat16)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return operators.converted(gradient, torch.float32)
 
 
 def _outputs(call: Call, tensors: list[Tensor], seen: bool) -> Sequence[Tensor]:

@@ -168,7 +168,12 @@ def _narrow(t: Tensor) -> Tensor:
         return t
     if not t.is_contiguous():
         return _narrow(t.t()).t()
-    return _empty(t.shape, torch.bfloat16).copy_(t)
+    return converted(t, torch.bfloat16)
+
+
+def converted(t: Tensor, dtype: torch.dtype) -> Tensor:
+    """A copy of another type."""
+    return _empty(t.shape, dtype).copy_(t)
 
 
 @cache
