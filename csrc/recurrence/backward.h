@@ -32,6 +32,7 @@ class Backward {
           product(scratch<T>(s.batch * L * std::max(share.panels(), packed_x.panels()))),
           part(scratch<T>(share.panels() * G * L)),
           totals(share, G),
+          sums(share.panels()),
           rows(s.batch) {
         for (size_t j = 0; j < s.order; ++j)
             packed.push_back(Packed<T>::columns(share.mine(s), s.weight_hh, G * s.units,
@@ -56,7 +57,7 @@ class Backward {
         for (size_t i = s.running; i-- > 0;) {
             const size_t t = s.time(i), count = share.rows(s.active[t]);
             for (size_t r = 0; lstm && s.gain_c && r < count; ++r) through_norm_c(t, r);
-            for (size_t p = share.panel; p < share.panel_end; ++p) through_gates(t, count, p);
+            through_gates(t, count);
             for (size_t r = 0; s.gain_hh && r < count; ++r) through_norms(t, r);
             const size_t round = share.arrive(team);
             if (i + 1 < s.running) through_input(s.time(i + 1));  // as all threads have left it
@@ -104,12 +105,18 @@ class Backward {
         store<T>(at, s.order > 1 ? load<T>(at, n) + straight : straight, n);
     }
 
-    // As in the forward pass.
+    // Asks for the cache lines of a row a little later, in this timestep or in the one before.
     void expect(size_t t, size_t i, size_t panel) const {
-        const auto next = share.after(s, t, i, panel, !s.reverse);
-        if (next.t >= s.running) return;
-        const size_t b = share.row_at(next.i), col = next.panel * L, row = s.row(next.t, b);
-        const size_t place = s.place(next.t, b) * s.units + col;
+        constexpr size_t ahead = 4;
+        const size_t count = share.rows(s.active[t]);
+        size_t later = i + ahead;
+        if (later >= count) {
+            later -= count;
+            t += s.reverse ? 1 : size_t(-1);  // before the first: none of the running timesteps
+            if (t >= s.running || later >= share.rows(s.active[t])) return;
+        }
+        const size_t b = share.row_at(later), col = panel * L, row = s.row(t, b);
+        const size_t place = s.place(t, b) * s.units + col;
         for (size_t g = 0; g < G; ++g) {
             if (s.gates) __builtin_prefetch(s.gates + (row * G + g) * s.units + col);
             __builtin_prefetch(d.a + (row * G + g) * s.units + col, 1);
@@ -119,43 +126,46 @@ class Backward {
         if (lstm) __builtin_prefetch(s.c + place);
     }
 
-    void through_gates(size_t t, size_t count, size_t panel) {
-        const size_t col = panel * L, n = s.units - col;
-        Sums<T, G> sums{};
-        Vec<T> p[3] = {};
+    // Row after row, as they lie in memory.
+    void through_gates(size_t t, size_t count) {
+        std::fill(sums.begin(), sums.end(), Sums<T, G>{});
+        for (size_t i = 0; i < count; ++i)
+            for (size_t p = share.panel; p < share.panel_end; ++p)
+                gates_of(t, i, p, sums[p - share.panel]);
+        for (size_t p = share.panel; p < share.panel_end; ++p) totals.add(p, sums[p - share.panel]);
+    }
+
+    ELMAN_INLINE void gates_of(size_t t, size_t i, size_t panel, Sums<T, G>& sums) {
+        expect(t, i, panel);
+        const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L, n = s.units - col;
+        const size_t at = row * G * s.units + col;
+        Vec<T> v[G], a[G], u[G], p[3] = {};
         for (size_t g = 0; lstm && s.peephole && g < 3; ++g)
             p[g] = load<T>(s.peephole + g * s.units + col, n);
-        for (size_t i = 0; i < count; ++i) {
-            expect(t, i, panel);
-            const size_t b = share.row_at(i), row = s.row(t, b);
-            const size_t at = row * G * s.units + col;
-            Vec<T> v[G], a[G], u[G];
-            const bool is_h = G == 1 && !s.gates;
-            const T* const gates = is_h ? s.h + s.place(t, b) * s.units + col : s.gates + at;
-            for (size_t g = 0; g < G; ++g) v[g] = load<T>(gates + g * s.units, n);
-            const Incoming in = incoming_h(t, b, col);
-            Vec<T> straight = in.straight;
-            if constexpr (lstm) {
-                lstm_gates(t, b, col, v, p, in.h, a, sums);
-            } else if constexpr (gru) {
-                const Vec<T> old = load<T>(s.entered(t, b, s.h, s.first_h, s.initial_h) + col, n);
-                const Vec<T> u_n = load<T>(s.inner + row * s.units + col, n);
-                Vec<T> direct;
-                C::template backward<T>(v, u_n, old, in.h, a, u[2], direct);
-                straight += direct;
-            } else {
-                a[0] = C::template backward<T>(s.relu, v[0], in.h);
-            }
-            pass_on(b, col, straight);
-            for (size_t g = 0; g < G; ++g) {
-                if (!gru || g < 2) u[g] = a[g];
-                sums.a[g] += a[g];
-                sums.u[g] += u[g];
-                store<T>(d.a + at + g * s.units, a[g], n);
-                if (d.u != d.a) store<T>(d.u + at + g * s.units, u[g], n);
-            }
+        const bool is_h = G == 1 && !s.gates;
+        const T* const gates = is_h ? s.h + s.place(t, b) * s.units + col : s.gates + at;
+        for (size_t g = 0; g < G; ++g) v[g] = load<T>(gates + g * s.units, n);
+        const Incoming in = incoming_h(t, b, col);
+        Vec<T> straight = in.straight;
+        if constexpr (lstm) {
+            lstm_gates(t, b, col, v, p, in.h, a, sums);
+        } else if constexpr (gru) {
+            const Vec<T> old = load<T>(s.entered(t, b, s.h, s.first_h, s.initial_h) + col, n);
+            const Vec<T> u_n = load<T>(s.inner + row * s.units + col, n);
+            Vec<T> direct;
+            C::template backward<T>(v, u_n, old, in.h, a, u[2], direct);
+            straight += direct;
+        } else {
+            a[0] = C::template backward<T>(s.relu, v[0], in.h);
         }
-        totals.add(panel, sums);
+        pass_on(b, col, straight);
+        for (size_t g = 0; g < G; ++g) {
+            if (!gru || g < 2) u[g] = a[g];
+            sums.a[g] += a[g];
+            sums.u[g] += u[g];
+            store<T>(d.a + at + g * s.units, a[g], n);
+            if (d.u != d.a) store<T>(d.u + at + g * s.units, u[g], n);
+        }
     }
 
     ELMAN_INLINE void lstm_gates(size_t t, size_t b, size_t col, const Vec<T>* v, const Vec<T>* p,
@@ -301,6 +311,7 @@ class Backward {
     Split<T> split;
     const Scratch<T> product, part;
     Totals<T> totals;
+    std::vector<Sums<T, G>> sums;  // of a timestep, one a panel
     std::vector<const T*> rows;
     std::vector<T> seen, d_seen;
 };
