@@ -44,7 +44,7 @@ def test_surprise_is_the_references(tmp_path, cell, level):
     tokens = load(folder).vocabulary.encode("\n" + folders.TEXT)
     expected = -folders.log_probs(folder, tokens[:-1])[np.arange(len(tokens) - 1), tokens[1:]]
     assert "".join(each.character for each in found) == folders.TEXT
-    # An Elman network of random weights enlarges the rounding of float32: by how much depends on the
+    # An Elman network of random weights enlarges the rounding of float32: how much depends on the
     # instruction set, 0.04 to 1.1e-6 were found where those with gates have 1e-8.
     bound = 4e-6 if cell == "elman" else 1e-7
     assert sum(each.nats for each in found) == pytest.approx(expected.sum(), rel=bound)
