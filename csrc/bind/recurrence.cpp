@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bind/bind.h"
+#include "memory/pool.h"
 #include "recurrence/timetable.h"
 #include "simd/isa.h"
 #include "threads/team.h"
@@ -148,8 +149,9 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
     if (lstm) d.c = find<const T>(from, "c", outside * H);
     if (lstm) d.last_c = find<const T>(from, "last_c", s.batch * H);
     if (s.x) d.x = find<T>(to, "x", outside * s.inputs);
-    d.a = need<T>(to, "a", N * G * H);
-    d.u = s.gain_hh || s.cell == Cell::gru ? need<T>(to, "u", N * G * H) : d.a;
+    const bool apart = s.gain_hh || s.cell == Cell::gru;
+    d.a = find<T>(to, "a", N * G * H);
+    if (d.a) d.u = apart ? need<T>(to, "u", N * G * H) : d.a;
     d.weight_ih = find<T>(to, "weight_ih", G * H * s.inputs);
     d.weight_hh = find<T>(to, "weight_hh", G * H * past);
     if ((d.weight_ih || d.weight_hh) && !(kernels().tiles && sizeof(T) == 4))
@@ -166,6 +168,15 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
     d.gain_c = find<T>(to, "norm_c", H);
     d.bias_c = find<T>(to, "norm_c_bias", H);
     const nb::gil_scoped_release released;
+    Scratch<T> piece;
+    const size_t rows = d.a ? N : std::min(N, std::max(Gradients<T>::piece, s.batch));
+    const std::vector<size_t> starts = checked.times.pieces(rows);
+    d.start = starts.data();
+    if (!d.a) {
+        piece = scratch<T>(rows * G * H * (apart ? 2 : 1));
+        d.a = piece.get();
+        d.u = apart ? d.a + rows * G * H : d.a;
+    }
     run_team(checked.threads, [&](const Team& team) { routines<T>().backward(s, d, team); });
 }
 

@@ -32,6 +32,7 @@ class Backward {
           product(scratch<T>(s.batch * L * std::max(share.panels(), packed_x.panels()))),
           part(scratch<T>(share.panels() * G * L)),
           totals(share, G),
+          outer(s, d, share, team),
           sums(share.panels()),
           rows(s.batch) {
         for (size_t j = 0; j < s.order; ++j)
@@ -54,18 +55,26 @@ class Backward {
 
     void run() {
         split.prepare();
+        const size_t none = s.running;
+        size_t began = none;  // when the piece of time did whose rows a and u now hold
         for (size_t i = s.running; i-- > 0;) {
             const size_t t = s.time(i), count = share.rows(s.active[t]);
             for (size_t r = 0; lstm && s.gain_c && r < count; ++r) through_norm_c(t, r);
             through_gates(t, count);
             for (size_t r = 0; s.gain_hh && r < count; ++r) through_norms(t, r);
             const size_t round = share.arrive(team);
-            if (i + 1 < s.running) through_input(s.time(i + 1));  // as all threads have left it
+            if (began != none) through_input(s.time(i + 1));  // as all threads have left it
             share.leave(team, round);
             through_weights(t);
             for (size_t r = 0; s.resets && r < count; ++r) leave_at_reset(t, share.row_at(r));
+            if (began == none) began = t;
+            const size_t next = s.reverse ? t + 1 : t;
+            if (next < s.running && d.start[next] > 0) continue;
+            through_input(t);
+            outer.add(std::min(began, t), std::max(began, t) + 1);
+            team.meet();  // before others' rows are written over
+            began = none;
         }
-        through_input(s.time(0));
         for (size_t t = team.index; d.x && t < s.steps; t += team.count)
             for (size_t b = t < s.running ? s.active[t] : 0; b < s.batch; ++b)
                 std::fill_n(d.x + s.place(t, b) * s.inputs, s.inputs, T(0));
@@ -73,7 +82,7 @@ class Backward {
             if (turn == team.index) totals.put(d, s.units, turn == 0 || !share.by_rows);
             team.meet();
         }
-        Outer<T>(s, d, team).run();
+        outer.put();
     }
 
   private:
@@ -115,12 +124,13 @@ class Backward {
             t += s.reverse ? 1 : size_t(-1);  // before the first: none of the running timesteps
             if (t >= s.running || later >= share.rows(s.active[t])) return;
         }
-        const size_t b = share.row_at(later), col = panel * L, row = s.row(t, b);
+        const size_t b = share.row_at(later), col = panel * L;
         const size_t place = s.place(t, b) * s.units + col;
         for (size_t g = 0; g < G; ++g) {
-            if (s.gates) __builtin_prefetch(s.gates + (row * G + g) * s.units + col);
-            __builtin_prefetch(d.a + (row * G + g) * s.units + col, 1);
-            if (d.u != d.a) __builtin_prefetch(d.u + (row * G + g) * s.units + col, 1);
+            const size_t to = ((d.start[t] + b) * G + g) * s.units + col;
+            if (s.gates) __builtin_prefetch(s.gates + (s.row(t, b) * G + g) * s.units + col);
+            __builtin_prefetch(d.a + to, 1);
+            if (d.u != d.a) __builtin_prefetch(d.u + to, 1);
         }
         if (d.h) __builtin_prefetch(d.h + place);
         if (lstm) __builtin_prefetch(s.c + place);
@@ -138,7 +148,7 @@ class Backward {
     ELMAN_INLINE void gates_of(size_t t, size_t i, size_t panel, Sums<T, G>& sums) {
         expect(t, i, panel);
         const size_t b = share.row_at(i), row = s.row(t, b), col = panel * L, n = s.units - col;
-        const size_t at = row * G * s.units + col;
+        const size_t at = row * G * s.units + col, to = (d.start[t] + b) * G * s.units + col;
         Vec<T> v[G], a[G], u[G], p[3] = {};
         for (size_t g = 0; lstm && s.peephole && g < 3; ++g)
             p[g] = load<T>(s.peephole + g * s.units + col, n);
@@ -163,8 +173,8 @@ class Backward {
             if (!gru || g < 2) u[g] = a[g];
             sums.a[g] += a[g];
             sums.u[g] += u[g];
-            store<T>(d.a + at + g * s.units, a[g], n);
-            if (d.u != d.a) store<T>(d.u + at + g * s.units, u[g], n);
+            store<T>(d.a + to + g * s.units, a[g], n);
+            if (d.u != d.a) store<T>(d.u + to + g * s.units, u[g], n);
         }
     }
 
@@ -230,18 +240,17 @@ class Backward {
 
     // From dL/da_t and dL/du_t normalised to those of the products.
     void through_norms(size_t t, size_t i) {
-        const size_t row = s.row(t, share.row_at(i));
-        through_norm_of(row, s.normal_a, s.gain_ih, s.scale_a, d.a, totals.gain_a);
-        through_norm_of(row, s.normal_u, s.gain_hh, s.scale_u, d.u, totals.gain_u);
+        const size_t b = share.row_at(i), row = s.row(t, b), at = (d.start[t] + b) * G * s.units;
+        through_norm_of(row, s.normal_a, s.gain_ih, s.scale_a, d.a + at, totals.gain_a);
+        through_norm_of(row, s.normal_u, s.gain_hh, s.scale_u, d.u + at, totals.gain_u);
     }
 
     void through_norm_of(size_t row, const T* normal, const T* gain, const T* scale, T* gradients,
                          std::vector<T>& total) {
-        const size_t from = row * G * s.units;
         through_norm<T, G>(
-            gradients + from, s.units, normal + from, gain, scale[row], part.get(),
+            gradients, s.units, normal + row * G * s.units, gain, scale[row], part.get(),
             [&](size_t at, Vec<T> v) { store<T>(&total[at], load<T>(&total[at]) + v); },
-            [&](size_t col, size_t n, Vec<T> v) { store<T>(gradients + from + col, v, n); });
+            [&](size_t col, size_t n, Vec<T> v) { store<T>(gradients + col, v, n); });
     }
 
     // Calls done(panel, i, product) for all of a timestep's rows of gradients `from`, (N, G*H).
@@ -249,7 +258,7 @@ class Backward {
     void multiply(const Packed<T>& weights, const T* from, size_t t, Done done) {
         const size_t depth = G * s.units, stride = weights.panels() * L;
         const size_t count = share.rows(s.active[t]);
-        for (size_t i = 0; i < count; ++i) rows[i] = from + s.row(t, share.row_at(i)) * depth;
+        for (size_t i = 0; i < count; ++i) rows[i] = from + (d.start[t] + share.row_at(i)) * depth;
         const auto at = [&](size_t panel, size_t i) {
             return product.get() + i * stride + (panel - weights.first()) * L;
         };
@@ -311,6 +320,7 @@ class Backward {
     Split<T> split;
     const Scratch<T> product, part;
     Totals<T> totals;
+    Outer<T> outer;
     std::vector<Sums<T, G>> sums;  // of a timestep, one a panel
     std::vector<const T*> rows;
     std::vector<T> seen, d_seen;

@@ -1,6 +1,6 @@
 // The gradients of the weights on tiles: sums over all timesteps of the gates' gradients times what
-// entered. Each thread adds up some of the rows, one block of the sums after another, which stays
-// in its cache.
+// entered. A thread adds up the gates and the rows that are its own, one piece of time after the
+// other.
 #pragma once
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 
 #include "memory/pool.h"
 #include "recurrence/sequence.h"
+#include "recurrence/share.h"
 #include "recurrence/tiled.h"
 #include "threads/team.h"
 
@@ -16,170 +17,212 @@ namespace elman::ELMAN_ISA {
 template <class T>
 class Outer {
   public:
-    Outer(const Sequence<T>& sequence, const Gradients<T>& gradients, const Team& team)
-        : s(sequence), d(gradients), team(team) {}
-
 #ifndef ELMAN_TILES
-    void run() {}
+    Outer(const Sequence<T>&, const Gradients<T>&, const Share<T>&, const Team&) {}
+    void add(size_t, size_t) {}
+    void put() {}
 #else
-    void run() {
+    Outer(const Sequence<T>& sequence, const Gradients<T>& gradients, const Share<T>& share,
+          const Team& team)
+        : s(sequence), d(gradients), share(share), team(team) {
         if constexpr (tiled<T>) {
-            if (!d.weight_ih && !d.weight_hh) return;
-            if (s.bfloat16)
-                sums<1>();
-            else
-                sums<3>();
+            size_t room = divide(0, s.inputs, d.weight_ih, 0);
+            room = divide(1, s.order * s.units, d.weight_hh, room);
+            if (room == 0) return;
+            total = scratch<float>(room);
+            std::fill_n(total.get(), room, 0.f);
+            columns = scratch<uint16_t>((high + 4 * wide) * numbers);
         }
+    }
+
+    // Adds what the timesteps from `first` to before `last` are worth, which a and u still hold.
+    void add(size_t first, size_t last) {
+        if constexpr (tiled<T>) {
+            if (!total) return;
+            list(first, last);
+            shape_tiles(tile_rows_at_once);
+            if (s.bfloat16)
+                sum<1>();
+            else
+                sum<3>();
+        }
+    }
+
+    // Writes the sums; those of several threads' rows are added, in turn.
+    void put() {
+        if constexpr (tiled<T>)
+            for (size_t turn = 0; total && turn < (share.by_rows ? team.count : 1); ++turn) {
+                if (!share.by_rows || turn == team.index)
+                    for (const Strip& strip : strips) put(strip, turn == 0);
+                if (share.by_rows) team.meet();
+            }
     }
 
   private:
     static constexpr size_t L = lanes<float>;
-    static constexpr size_t high = 512, wide = 320;  // gates and columns of a block
+    // What is multiplied at once, for all of it to stay in the cache: vectors of gates, and with
+    // fewer of them more strips of columns; rows.
+    static constexpr size_t high = 32, wide = 5;
     template <int parts>
-    static constexpr size_t deep = parts == 1 ? 256 : 128;  // its rows, which the cache holds too
-    static constexpr size_t stride = wide + L;              // not all on one border of a page
+    static constexpr size_t deep = parts == 1 ? 256 : 128;
+    static constexpr size_t numbers = std::max(deep<1>, 3 * deep<3>) * L;  // for a vector of them
 
-    // What entered at the rows, and where the sums with it go. Columns count in whole vectors.
-    struct Factor {
-        std::vector<const float*> rows;
-        size_t width;
+    // Up to four vectors of columns, of x (0) or of the states (1), and where their sums go.
+    struct Strip {
+        size_t of, first, vectors, width;
         float* out;
-        size_t vectors() const { return out ? (width + L - 1) / L : 0; }
+        size_t total;  // where they are added up: [own gate][column]
+    };
+    // Own vectors of gates, from `first` on, and up to which of them x and the states want.
+    struct Gates {
+        const float* gradients;
+        size_t first, ends[2];
     };
 
-    template <int parts>
-    void sums() {
-        shape_tiles(tile_rows_at_once);
-        const size_t rows = s.start[s.running - 1] + s.active[s.running - 1];
-        const size_t first = rows * team.index / team.count, gates = gates_of(s.cell) * s.units;
-        const size_t last = rows * (team.index + 1) / team.count;
-        factors[0] = {{}, s.inputs, d.weight_ih};
-        factors[1] = {{}, s.order * s.units, d.weight_hh};
-        for (size_t t = 0; t < s.running; ++t)
-            for (size_t i = 0; i < s.active[t]; ++i) {
-                const size_t row = s.row(t, i);
-                if (row < first || row >= last) continue;
-                factors[0].rows.push_back(s.x + s.place(t, i) * s.inputs);
-                factors[1].rows.push_back(s.entering
-                                              ? s.entering + row * s.order * s.units
-                                              : s.entered(t, i, s.h, s.first_h, s.initial_h));
+    size_t divide(size_t of, size_t width, float* out, size_t room) {
+        for (size_t first = 0; out && first < width; first += 4 * L) {
+            const size_t vectors = (std::min(width - first, 4 * L) + L - 1) / L;
+            strips.push_back({of, first, vectors, width, out, room});
+            room += own * L * vectors * L;
+        }
+        return room;
+    }
+
+    void list(size_t first, size_t last) {
+        kept.clear(), entered[0].clear(), entered[1].clear();
+        for (size_t t = first; t < last; ++t)
+            for (size_t i = 0; i < share.rows(s.active[t]); ++i) {
+                const size_t b = share.row_at(i);
+                kept.push_back((d.start[t] + b) * gates);
+                entered[0].push_back(s.x + s.place(t, b) * s.inputs);
+                entered[1].push_back(s.entering ? s.entering + s.row(t, b) * s.order * s.units
+                                                : s.entered(t, b, s.h, s.first_h, s.initial_h));
             }
-        total = scratch<float>(high * stride);
-        turned = scratch<uint16_t>(high * deep<parts> * parts);
-        columns = scratch<uint16_t>(wide * deep<parts> * parts);
-        const size_t x = factors[0].vectors(), both = x + factors[1].vectors();
+    }
+
+    // Cuts what would be too much at once into parts of nearly the same size.
+    static size_t part(size_t all, size_t most) {
+        const size_t count = (all + most - 1) / most;
+        return (all + count - 1) / count;
+    }
+
+    template <int parts>
+    void sum() {
+        const size_t step = part(own, high);
+        const size_t strip_step = part(strips.size(), wide + (high - step) / 4);
         // Of the GRU's gates only n has a gradient of its own for W_hh.
-        const size_t alike = d.a == d.u ? gates : s.gain_hh ? 0 : 2 * s.units;
-        for (size_t gate = 0; gate < gates; gate += high) {
-            const bool joined = std::min(gate + high, gates) <= alike;
-            sum<parts>(d.a + first * gates, gate, 0, joined ? both : x);
-            if (!joined) sum<parts>(d.u + first * gates, gate, x, both);
-        }
+        const size_t alike = d.a == d.u ? own : s.gain_hh ? 0 : 2 * share.panels();
+        for (size_t gate = 0; gate < own; gate += step)
+            for (size_t strip = 0; strip < strips.size(); strip += strip_step)
+                for (size_t row = 0; row < kept.size(); row += deep<parts>) {
+                    const size_t count = std::min(deep<parts>, kept.size() - row);
+                    const size_t last = std::min(strip + strip_step, strips.size());
+                    const size_t end = std::min(gate + step, own);
+                    const size_t middle = std::clamp(alike, gate, end);
+                    const bool finite = split_columns<parts>(strip, last, row, count);
+                    add<parts>({d.a, gate, {end, middle}}, strip, last, row, count, finite);
+                    if (middle < end)
+                        add<parts>({d.u, middle, {middle, end}}, strip, last, row, count, finite);
+                }
     }
 
-    // Calls use(factor, its vector, a vector from 0 on) for the vectors from `first` to `last`.
-    template <class Use>
-    void each(size_t first, size_t last, Use use) const {
-        for (size_t v = first; v < last; ++v) {
-            const size_t of_x = factors[0].vectors();
-            use(factors[v >= of_x], v >= of_x ? v - of_x : v, v - first);
-        }
-    }
-
-    // The sums over all threads' rows of up to `high` gates' gradients (.., G*H) times those
-    // vectors.
+    // 16 columns of some rows, the k-th at(k), tile after tile, `step` numbers apart. Returns
+    // whether all are finite.
     template <int parts>
-    void sum(const float* gradients, size_t gate, size_t first, size_t last) {
-        const size_t gates = gates_of(s.cell) * s.units, height = std::min(high, gates - gate);
-        const size_t rows = factors[1].rows.size();
-        for (; first < last; first += wide / L) {
-            const size_t end = std::min(last, first + wide / L);
-            std::fill_n(total.get(), high * stride, 0.f);
-            for (size_t r = 0; r < rows; r += deep<parts>)
-                add<parts>(gradients + r * gates + gate, height, r, std::min(deep<parts>, rows - r),
-                           first, end);
-            for (size_t turn = 0; turn < team.count; ++turn) {
-                if (turn == team.index)
-                    each(first, end, [&](const Factor& f, size_t v, size_t at) {
-                        put(f.out + gate * f.width + v * L, f.width, height, at, f.width - v * L,
-                            turn == 0);
-                    });
-                team.meet();
-            }
-        }
-    }
-
-    // Adds some rows' products to the block. The rows are read tile after tile, as they lie.
-    template <int parts>
-    void add(const float* gradients, size_t height, size_t row, size_t count, size_t first,
-             size_t last) {
-        const size_t tiles = tiles_in(count), gates = gates_of(s.cell) * s.units;
-        const size_t vectors = last - first;
+    bool split(size_t count, size_t n, uint16_t* to, size_t step, bool turned, auto at) {
         bool finite = true;
-        for (size_t tile = 0; tile < tiles; ++tile) {
-            // Vectors of these rows, at(k) being the k-th, to [blocks of `together`][tile][vector].
-            const auto split = [&](uint16_t* to, size_t together, size_t all, size_t v, size_t n,
-                                   auto at) {
-                const size_t begin = v / together * together,
-                             width = std::min(together, all - begin);
-                const size_t place = begin * tiles + tile * width + v - begin;
-                finite &= split_tile<parts>(
-                    [&](size_t k) {
-                        k += tile * tile_depth;
-                        if (k + tile_depth < count) __builtin_prefetch(at(k + tile_depth));
-                        return k < count ? load<float>(at(k), n) : Vec<float>{};
-                    },
-                    to + place * parts * tile_size, together == 1);
-            };
-            for (size_t v = 0; v * L < height; ++v)
-                split(turned.get(), 1, (height + L - 1) / L, v, height - v * L,
-                      [&](size_t k) { return gradients + k * gates + v * L; });
-            each(first, last, [&](const Factor& f, size_t v, size_t at) {
-                split(columns.get(), 4, vectors, at, f.width - v * L,
-                      [&](size_t k) { return f.rows[row + k] + v * L; });
-            });
-        }
-        if (!finite) return add_plainly(gradients, height, row, count, first, last);
+        for (size_t first = 0; first < count; first += tile_depth, to += step)
+            finite &= split_tile<parts>(
+                [&](size_t k) {
+                    k += first;
+                    if (k + tile_depth < count) __builtin_prefetch(at(k + tile_depth));
+                    return k < count ? load<float>(at(k), n) : Vec<float>{};
+                },
+                to, turned);
+        return finite;
+    }
+
+    template <int parts>
+    bool split_columns(size_t strip, size_t last, size_t row, size_t count) {
+        bool finite = true;
+        uint16_t* to = columns.get();
+        for (; strip < last; to += strips[strip++].vectors * numbers)
+            for (size_t v = 0; v < strips[strip].vectors; ++v) {
+                const Strip& each = strips[strip];
+                const size_t col = each.first + v * L;
+                finite &= split<parts>(count, each.width - col, to + v * parts * tile_size,
+                                       each.vectors * parts * tile_size, false,
+                                       [&](size_t k) { return entered[each.of][row + k] + col; });
+            }
+        return finite;
+    }
+
+    // Adds the products of some rows of gates with those of the columns.
+    template <int parts>
+    void add(const Gates& of, size_t strip, size_t last, size_t row, size_t count, bool finite) {
+        const size_t tiles = tiles_in(count);
+        uint16_t* turned = columns.get();
+        for (size_t i = strip; i < last; ++i) turned += strips[i].vectors * numbers;
+        for (size_t v = of.first; v < std::max(of.ends[0], of.ends[1]); ++v)
+            finite &= split<parts>(
+                count, units_at(v), turned + (v - of.first) * tiles * parts * tile_size,
+                parts * tile_size, true,
+                [&](size_t k) { return of.gradients + kept[row + k] + gate_at(v); });
         const auto nothing = [](auto...) {};
-        for (size_t v = 0; v < vectors; v += 4)
-            tile_block<parts>(std::min<size_t>(4, vectors - v),
-                              columns.get() + v * tiles * parts * tile_size, count, turned.get(),
-                              (height + L - 1) / L * L, total.get() + v * L, stride, nothing,
-                              nothing, nothing);
+        const uint16_t* from = columns.get();
+        for (; strip < last; from += strips[strip++].vectors * numbers) {
+            const Strip& each = strips[strip];
+            const size_t high = (of.ends[each.of] - of.first) * L, stride = each.vectors * L;
+            float* const to = total.get() + each.total + of.first * L * stride;
+            if (finite)
+                tile_block<parts>(each.vectors, from, count, turned, high, to, stride, nothing,
+                                  nothing, nothing);
+            else
+                add_plainly(of, each, row, count, high, to);
+        }
     }
 
     // The parts of what is not finite do not add up to it.
-    void add_plainly(const float* gradients, size_t height, size_t row, size_t count, size_t first,
-                     size_t last) {
-        const size_t gates = gates_of(s.cell) * s.units;
-        each(first, last, [&](const Factor& f, size_t v, size_t at) {
-            for (size_t k = 0; k < count; ++k)
-                for (size_t i = 0; i < height; ++i) {
-                    float* const to = total.get() + i * stride + at * L;
-                    store<float>(to, load<float>(to) +
-                                         broadcast<float>(gradients[k * gates + i]) *
-                                             load<float>(f.rows[row + k] + v * L, f.width - v * L));
-                }
-        });
-    }
-
-    // Writes a vector of `total`, or adds it to what another thread wrote.
-    void put(float* to, size_t width, size_t height, size_t at, size_t n, bool first) const {
-        for (size_t i = 0; i < height; ++i, to += width) {
-            const Vec<float> v = load<float>(total.get() + i * stride + at * L);
-            store<float>(to, first ? v : v + load<float>(to, n), n);
+    void add_plainly(const Gates& of, const Strip& strip, size_t row, size_t count, size_t high,
+                     float* to) {
+        for (size_t i = 0; i < high; ++i) {
+            const size_t v = of.first + i / L;
+            for (size_t k = 0; k < count && i % L < units_at(v); ++k) {
+                const float gradient = of.gradients[kept[row + k] + gate_at(v) + i % L];
+                const float* const x = entered[strip.of][row + k] + strip.first;
+                for (size_t j = 0; j < strip.vectors * L && strip.first + j < strip.width; ++j)
+                    to[i * strip.vectors * L + j] += gradient * x[j];
+            }
         }
     }
 
-    Factor factors[2];                  // x, and the states
-    Scratch<float> total;               // [gate][column] of a block
-    Scratch<uint16_t> turned, columns;  // gates' gradients, turned, and what entered
+    void put(const Strip& strip, bool first) const {
+        const float* from = total.get() + strip.total;
+        const size_t n = std::min(strip.vectors * L, strip.width - strip.first);
+        for (size_t i = 0; i < own * L; ++i, from += strip.vectors * L) {
+            if (i % L >= units_at(i / L)) continue;
+            float* const to = strip.out + (gate_at(i / L) + i % L) * strip.width + strip.first;
+            for (size_t j = 0; j < n; ++j) to[j] = first ? from[j] : to[j] + from[j];
+        }
+    }
 
-#endif
-  private:
+    // Where an own vector of gates begins, and how many of it there are from there on.
+    size_t gate_at(size_t v) const {
+        return v / share.panels() * s.units + (share.panel + v % share.panels()) * L;
+    }
+    size_t units_at(size_t v) const { return s.units - (share.panel + v % share.panels()) * L; }
+
     const Sequence<T>& s;
     const Gradients<T>& d;
+    const Share<T>& share;
     const Team& team;
+    const size_t gates = gates_of(s.cell) * s.units, own = gates_of(s.cell) * share.panels();
+    std::vector<Strip> strips;
+    std::vector<size_t> kept;  // where the gradients of the rows are, and what entered
+    std::vector<const T*> entered[2];
+    Scratch<float> total;
+    Scratch<uint16_t> columns;  // what entered, and behind it the gates' gradients, turned
+#endif
 };
 
 }  // namespace elman::ELMAN_ISA

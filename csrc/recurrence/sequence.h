@@ -69,10 +69,16 @@ struct Sequence {
 // Gradients, named as what they belong to. What comes in is const; null is zero.
 template <class T>
 struct Gradients {
+    static constexpr size_t piece = 256;  // rows that stay in a core's cache
+
     const T *h, *c;            // (T, B, H)
     const T *last_h, *last_c;  // (k, B, H), (B, H)
     T* x;                      // (T, B, D), only where the forward pass had x
-    T *a, *u;  // (N, G*H): of the input part, and of W_hh's product; may be the same
+    // (.., G*H): of the input part, and of W_hh's product, which may be the same. Their rows of t
+    // begin at start[t]; where that is 0 a piece of time begins, and its rows write over those of
+    // the piece behind it.
+    T *a, *u;
+    const size_t* start;       // [running]
     T *weight_ih, *weight_hh;  // as the parameters, only where there are tiles
     T *first_h, *first_c;      // (k, B, H), (B, H)
     T *initial_h, *initial_c;  // (k, B, H), (B, H); with resets

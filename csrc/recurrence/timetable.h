@@ -36,6 +36,17 @@ struct Timetable {
             rows += now;
         }
     }
+
+    // `start` of no more than `most` rows, or those of one timestep: then it begins at 0 again.
+    std::vector<size_t> pieces(size_t most) const {
+        std::vector<size_t> starts;
+        size_t first = 0;
+        for (size_t t = 0; t < active.size(); ++t) {
+            if (start[t] + active[t] - first > most) first = start[t];
+            starts.push_back(start[t] - first);
+        }
+        return starts;
+    }
 };
 
 }  // namespace elman

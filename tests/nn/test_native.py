@@ -96,6 +96,36 @@ def test_a_loss_that_reads_a_part(name: str, read: str) -> None:
     torch.testing.assert_close(*found, rtol=0, atol=1e-10)
 
 
+@pytest.mark.usefixtures("memory_of_nans")
+@pytest.mark.parametrize("ways", [(), ("lengths", "resets")], ids=["whole", "both"])
+@some
+def test_training_is_the_loops_over_many_rows(
+    name: str, ways: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The core keeps the gates' gradients of 256 rows, where nobody else wants them. So it is in
+    # float32 with AMX, and in float64 where the weights are constant.
+    steps, batch = 23, 41
+    layer = make(CONFIGURED[name]).eval()  # masks are not drawn alike in both types
+    x, hx = draw(steps, batch, D), starting_state(layer, batch)
+    lengths = torch.arange(batch) * 7 % steps + 1
+    conditions = around(ways, steps, batch) | ({"lengths": lengths} if ways else {})
+    expected = by_each(layer, x, hx, **conditions)[1]
+    layer.requires_grad_(False)
+    constant = {n: t for n, t in expected.items() if n in ("outputs", "d x", "d state 0")}
+    for threads in ("1", "2", "3"):
+        monkeypatch.setenv("ELMAN_THREADS", threads)
+        found = answers(layer, layer, x, hx, **conditions)
+        assert_same({n: found[n] for n in constant}, constant, atol=1e-9)
+    layer.requires_grad_(True).float()
+    state = tuple(each.float() for each in flat(hx))
+    for threads in ("1", "2", "3"):
+        monkeypatch.setenv("ELMAN_THREADS", threads)
+        hx = state if len(state) > 1 else state[0]
+        found = answers(layer, layer, x.float(), hx, **conditions)
+        for n, each in expected.items():
+            assert (found[n] - each).abs().max() <= 1e-5 * each.abs().max(), n
+
+
 @some
 def test_what_asks_for_no_gradient_gets_none(name: str) -> None:
     layer = make(CONFIGURED[name], num_layers=2)

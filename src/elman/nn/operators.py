@@ -96,21 +96,18 @@ def backward(call: Call, tensors: Sequence[Tensor], wanted: str) -> list[Tensor]
     x, flags, wants = given["x"], call.flags, wanted.split()
     rows = _valid_rows(given)
     kept = _only(kept, rows)
-    used = len(x) * x.shape[1] if rows is None else len(rows)
-    d: Named = {"a": _empty((used, given["weight_hh"].shape[0]), x.dtype)}
-    apart = call.cell == "gru" or "norm_hh" in given
-    d["u"] = _empty(d["a"].shape, x.dtype) if apart else d["a"]
-    d |= {n: _empty(given[n].shape, x.dtype) for n in given if n in _SUMMED + _STATES}
-    in_core = _in_core(flags, given)
-    if "x" in wants and in_core:
-        d["x"] = _empty(x.shape, x.dtype)
-    if _sums_in_core(flags, given):
-        sums = {"weight_ih", "weight_hh"} if in_core else {"weight_hh"}
-        d |= {n: _empty(given[n].shape, x.dtype) for n in sums.intersection(wants)}
+    d = {n: _empty(given[n].shape, x.dtype) for n in given if n in _SUMMED + _STATES}
+    large = {"x", "weight_ih", "weight_hh"}.intersection(wants)
+    d |= {n: _empty(given[n].shape, x.dtype) for n in large & _found_in_core(flags, given)}
+    left = large.difference(d)
+    if left or "a" in wants:  # else the core keeps no more of them than it needs at once
+        used = len(x) * x.shape[1] if rows is None else len(rows)
+        d["a"] = _empty((used, given["weight_hh"].shape[0]), x.dtype)
+        apart = call.cell == "gru" or "norm_hh" in given
+        d["u"] = _empty(d["a"].shape, x.dtype) if apart else d["a"]
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
     arrays = (_lent(each) for each in (given, kept, incoming, d))
     run(_options(call, given), *arrays)
-    left = {"weight_ih", "weight_hh", "x"}.intersection(wants).difference(d)
     if left and "bfloat16" in flags:  # once for all products
         same = d["u"] is d["a"]
         d["a"] = _narrow(d["a"])
@@ -236,6 +233,12 @@ def _in_core(flags: str, given: Named) -> bool:
 def _sums_in_core(flags: str, given: Named) -> bool:
     """Whether the core adds up the gradients of the weights too."""
     return "tiles" in flags and given["x"].dtype == torch.float32
+
+
+def _found_in_core(flags: str, given: Named) -> set[str]:
+    """Which gradients of x and of the weights the core computes."""
+    found = {"x", "weight_ih"} if _in_core(flags, given) else set()
+    return found | {"weight_hh"} if _sums_in_core(flags, given) else found - {"weight_ih"}
 
 
 def _options(call: Call, given: Named) -> dict[str, str | int | bool]:

@@ -1,6 +1,7 @@
 // One layer through time on the core, in memory that is exactly as large as it must be.
 #pragma once
 
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <string>
@@ -86,10 +87,14 @@ class OnCore {
         d.c = given("c");
         d.last_h = given("last_h");
         d.last_c = given("last_c");
-        d.a = made("d_a", N * G * H);
-        d.u = s.gain_hh || G == 3 ? made("d_u", N * G * H) : d.a;
-        if (s.x) d.x = made("d_x", c.steps * c.batch * c.inputs);
         const bool sums = elman::kernels().tiles && sizeof(T) == 4;  // else they are PyTorch's
+        // Where nobody else needs them the gates' gradients are there for a piece of time only.
+        const size_t rows = s.x && sums ? std::min(N, c.batch + 3) : N;
+        starts = times.pieces(rows);
+        d.start = starts.data();
+        d.a = made("d_a", rows * G * H);
+        d.u = s.gain_hh || G == 3 ? made("d_u", rows * G * H) : d.a;
+        if (s.x) d.x = made("d_x", c.steps * c.batch * c.inputs);
         if (s.x && sums) d.weight_ih = made("d_weight_ih", G * H * c.inputs);
         if (sums) d.weight_hh = made("d_weight_hh", G * H * c.order * H);
         d.first_h = made("d_first_h", c.order * states);
@@ -136,5 +141,6 @@ class OnCore {
 
     const Case& c;
     elman::Timetable times;
+    std::vector<size_t> starts;
     size_t threads;
 };
