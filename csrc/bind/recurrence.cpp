@@ -99,22 +99,24 @@ void check(const nb::dict& options, const nb::dict& in, const nb::dict& out, boo
     const size_t kept = s.keep_stride ? outside * H : H;
     s.keep_h = find<const T>(in, "keep_h", kept);
     if (lstm) s.keep_c = find<const T>(in, "keep_c", kept);
-    // Without zoneout the one gate of an Elman cell is h.
-    const bool kept_apart = s.gain_hh || ((s.saving || again) && (gates > 1 || s.keep_h));
+    // Without zoneout the one gate of an Elman cell is h; those of a normalised layer are found
+    // again from its products.
+    const bool backward = s.saving || again;
+    const bool kept_apart = backward && !s.gain_hh && (gates > 1 || s.keep_h);
     s.gates = find<T>(out, "gates", N * gates * H);
     if (!s.gates && (kept_apart || !s.x)) throw std::invalid_argument("gates must be given");
     if (lstm) s.c = need<T>(out, "c", outside * H);
     s.entering = find<T>(out, "entering", N * past);
     if (!s.entering && (s.mask || s.order > 1))
         throw std::invalid_argument("entering must be given with a mask or several past states");
-    if (s.cell == Cell::gru && (s.saving || again)) s.inner = need<T>(out, "inner", N * H);
-    if (s.gain_hh && (s.saving || again)) {
+    if (s.cell == Cell::gru && backward && !s.gain_hh) s.inner = need<T>(out, "inner", N * H);
+    if (s.gain_hh && backward) {
         s.normal_a = need<T>(out, "normal_a", N * gates * H);
         s.scale_a = need<T>(out, "scale_a", N);
         s.normal_u = need<T>(out, "normal_u", N * gates * H);
         s.scale_u = need<T>(out, "scale_u", N);
     }
-    if (s.gain_c && (s.saving || again)) {
+    if (s.gain_c && backward) {
         s.normal_c = need<T>(out, "normal_c", N * H);
         s.scale_c = need<T>(out, "scale_c", N);
     }
@@ -129,6 +131,9 @@ void forward(const nb::dict& options, const nb::dict& inputs, const nb::dict& ou
     s.last_h = need<T>(out, "last_h", s.batch * s.order * s.units);
     if (s.cell == Cell::lstm) s.last_c = need<T>(out, "last_c", s.batch * s.units);
     const nb::gil_scoped_release released;
+    const size_t room = s.gain_hh ? s.batch * gates_of(s.cell) * ((s.units + 15) / 16 * 16) : 0;
+    const Scratch<T> products = scratch<T>(room);
+    s.products = products.get();
     run_team(checked.threads, [&](const Team& team) { routines<T>().forward(s, team); });
 }
 

@@ -25,20 +25,24 @@ class Backward {
         : s(sequence),
           d(gradients),
           team(team),
-          share(s, team),
+          share(s, team, s.gain_hh),
+          products(s, team, false),
           packed_x(
-              d.x ? Packed<T>::columns(share.split(s.inputs), s.weight_ih, G * s.units, s.inputs)
+              d.x ? Packed<T>::columns(products.split(s.inputs), s.weight_ih, G * s.units, s.inputs)
                   : Packed<T>()),
-          product(scratch<T>(s.batch * L * std::max(share.panels(), packed_x.panels()))),
+          product(scratch<T>(s.batch * L * std::max(products.panels(), packed_x.panels()))),
           part(scratch<T>(share.panels() * G * L)),
+          restored(scratch<T>(s.gain_hh ? (G + 1) * s.units : 0)),
+          seen(scratch<T>(share.panel_end * L)),
+          d_seen(scratch<T>(share.panel_end * L)),
           totals(share, G),
-          outer(s, d, share, team),
+          outer(s, d, products, team),
           sums(share.panels()),
           rows(s.batch) {
         for (size_t j = 0; j < s.order; ++j)
-            packed.push_back(Packed<T>::columns(share.mine(s), s.weight_hh, G * s.units,
+            packed.push_back(Packed<T>::columns(products.mine(s), s.weight_hh, G * s.units,
                                                 s.order * s.units, j * s.units));
-        const int parts = parts_of(s, share);
+        const int parts = parts_of(s, products);
         for (Packed<T>& each : packed) each.split(parts);
         packed_x.split(parts);
         split = Split<T>(s.batch, G * s.units, parts);
@@ -59,13 +63,12 @@ class Backward {
         size_t began = none;  // when the piece of time did whose rows a and u now hold
         for (size_t i = s.running; i-- > 0;) {
             const size_t t = s.time(i), count = share.rows(s.active[t]);
-            for (size_t r = 0; lstm && s.gain_c && r < count; ++r) through_norm_c(t, r);
             through_gates(t, count);
-            for (size_t r = 0; s.gain_hh && r < count; ++r) through_norms(t, r);
-            const size_t round = share.arrive(team);
+            const size_t round = products.arrive(team);
             if (began != none) through_input(s.time(i + 1));  // as all threads have left it
-            share.leave(team, round);
+            products.leave(team, round);
             through_weights(t);
+            if (products.by_rows != share.by_rows) team.meet();
             for (size_t r = 0; s.resets && r < count; ++r) leave_at_reset(t, share.row_at(r));
             if (began == none) began = t;
             const size_t next = s.reverse ? t + 1 : t;
@@ -128,7 +131,10 @@ class Backward {
         const size_t place = s.place(t, b) * s.units + col;
         for (size_t g = 0; g < G; ++g) {
             const size_t to = ((d.start[t] + b) * G + g) * s.units + col;
-            if (s.gates) __builtin_prefetch(s.gates + (s.row(t, b) * G + g) * s.units + col);
+            const size_t from = (s.row(t, b) * G + g) * s.units + col;
+            if (s.gates && !s.gain_hh) __builtin_prefetch(s.gates + from);
+            if (s.gain_hh) __builtin_prefetch(s.normal_a + from);
+            if (s.gain_hh) __builtin_prefetch(s.normal_u + from);
             __builtin_prefetch(d.a + to, 1);
             if (d.u != d.a) __builtin_prefetch(d.u + to, 1);
         }
@@ -139,9 +145,13 @@ class Backward {
     // Row after row, as they lie in memory.
     void through_gates(size_t t, size_t count) {
         std::fill(sums.begin(), sums.end(), Sums<T, G>{});
-        for (size_t i = 0; i < count; ++i)
+        for (size_t i = 0; i < count; ++i) {
+            if (s.gain_hh) restore_gates<T, C>(s, t, share.row_at(i), restored.get());
+            if (lstm && s.gain_c) through_norm_c(t, i);
             for (size_t p = share.panel; p < share.panel_end; ++p)
                 gates_of(t, i, p, sums[p - share.panel]);
+            if (s.gain_hh) through_norms(t, i);
+        }
         for (size_t p = share.panel; p < share.panel_end; ++p) totals.add(p, sums[p - share.panel]);
     }
 
@@ -152,8 +162,11 @@ class Backward {
         Vec<T> v[G], a[G], u[G], p[3] = {};
         for (size_t g = 0; lstm && s.peephole && g < 3; ++g)
             p[g] = load<T>(s.peephole + g * s.units + col, n);
-        const bool is_h = G == 1 && !s.gates;
-        const T* const gates = is_h ? s.h + s.place(t, b) * s.units + col : s.gates + at;
+        const T* gates = s.gates + at;
+        if (s.gain_hh)
+            gates = restored.get() + col;
+        else if (G == 1 && !s.gates)
+            gates = s.h + s.place(t, b) * s.units + col;
         for (size_t g = 0; g < G; ++g) v[g] = load<T>(gates + g * s.units, n);
         const Incoming in = incoming_h(t, b, col);
         Vec<T> straight = in.straight;
@@ -161,7 +174,8 @@ class Backward {
             lstm_gates(t, b, col, v, p, in.h, a, sums);
         } else if constexpr (gru) {
             const Vec<T> old = load<T>(s.entered(t, b, s.h, s.first_h, s.initial_h) + col, n);
-            const Vec<T> u_n = load<T>(s.inner + row * s.units + col, n);
+            const T* const inner = s.gain_hh ? gates + G * s.units : s.inner + row * s.units + col;
+            const Vec<T> u_n = load<T>(inner, n);
             Vec<T> direct;
             C::template backward<T>(v, u_n, old, in.h, a, u[2], direct);
             straight += direct;
@@ -192,8 +206,8 @@ class Backward {
         const Vec<T> c = C::template remember<T>(v, old);
         Vec<T> out;  // tanh of c, normalised or not
         if (s.gain_c) {
-            out = load<T>(seen.data() + b * seen_stride() + col);
-            d_c += load<T>(d_seen.data() + b * seen_stride() + col);
+            out = load<T>(seen.get() + col);
+            d_c += load<T>(d_seen.get() + col);
         } else {
             out = tanh<T>(c);
             d_c += d_h * v[3] * (1 - out * out);
@@ -207,15 +221,10 @@ class Backward {
         }
     }
 
-    size_t seen_stride() const { return share.panel_end * L; }
-
     // Leaves tanh of the normalised c, and the gradient of c through it, for `lstm_gates`.
     void through_norm_c(size_t t, size_t i) {
         const size_t b = share.row_at(i), row = s.row(t, b);
-        seen.resize(s.batch * seen_stride());
-        d_seen.resize(s.batch * seen_stride());
-        T* const out = seen.data() + b * seen_stride();
-        T* const gradient = d_seen.data() + b * seen_stride();
+        T *const out = seen.get(), *const gradient = d_seen.get();
         const T* const normals = s.normal_c + row * s.units;
         ThroughNorm<T> through;
         for (size_t p = 0; p < share.panel_end; ++p) {
@@ -225,7 +234,7 @@ class Backward {
             Vec<T> v = normal * gain;
             if (s.bias_c) v += load<T>(s.bias_c + col, n);
             v = tanh<T>(v);
-            const Vec<T> o = load<T>(s.gates + (row * G + G - 1) * s.units + col, n);
+            const Vec<T> o = load<T>(restored.get() + (G - 1) * s.units + col, n);
             const Vec<T> d_v = incoming_h(t, b, col).h * o * (1 - v * v);
             totals.add_norm_c(p, d_v * normal, d_v);
             through.add(d_v * gain, normal);
@@ -233,7 +242,7 @@ class Backward {
             store<T>(gradient + col, d_v * gain);
         }
         through.finish(s.units, s.scale_c[row]);
-        for (size_t col = 0; col < seen_stride(); col += L)
+        for (size_t col = 0; col < share.panel_end * L; col += L)
             store<T>(gradient + col,
                      through.of(load<T>(gradient + col), load<T>(normals + col, s.units - col)));
     }
@@ -257,8 +266,9 @@ class Backward {
     template <class Done>
     void multiply(const Packed<T>& weights, const T* from, size_t t, Done done) {
         const size_t depth = G * s.units, stride = weights.panels() * L;
-        const size_t count = share.rows(s.active[t]);
-        for (size_t i = 0; i < count; ++i) rows[i] = from + (d.start[t] + share.row_at(i)) * depth;
+        const size_t count = products.rows(s.active[t]);
+        for (size_t i = 0; i < count; ++i)
+            rows[i] = from + (d.start[t] + products.row_at(i)) * depth;
         const auto at = [&](size_t panel, size_t i) {
             return product.get() + i * stride + (panel - weights.first()) * L;
         };
@@ -278,14 +288,14 @@ class Backward {
     void through_weights(size_t t) {
         for (size_t j = 0; j < s.order; ++j)
             multiply(packed[j], d.u, t, [&](size_t panel, size_t i, Vec<T> v) {
-                collect(j, share.row_at(i), panel, v);
+                collect(j, products.row_at(i), panel, v);
             });
     }
 
     void through_input(size_t t) {
         if (!d.x) return;
         multiply(packed_x, d.a, t, [&](size_t panel, size_t i, Vec<T> v) {
-            const size_t place = s.place(t, share.row_at(i)), col = panel * L;
+            const size_t place = s.place(t, products.row_at(i)), col = panel * L;
             store<T>(d.x + place * s.inputs + col, v, s.inputs - col);
         });
     }
@@ -314,16 +324,16 @@ class Backward {
     const Sequence<T>& s;
     const Gradients<T>& d;
     const Team& team;
-    const Share<T> share;
-    std::vector<Packed<T>> packed;  // one a past state
+    const Share<T> share, products;  // of the gates, and of the products with weights
+    std::vector<Packed<T>> packed;   // one a past state
     Packed<T> packed_x;
     Split<T> split;
     const Scratch<T> product, part;
+    const Scratch<T> restored, seen, d_seen;  // of one row that is normalised
     Totals<T> totals;
     Outer<T> outer;
     std::vector<Sums<T, G>> sums;  // of a timestep, one a panel
     std::vector<const T*> rows;
-    std::vector<T> seen, d_seen;
 };
 
 }  // namespace elman::ELMAN_ISA

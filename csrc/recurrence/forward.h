@@ -23,14 +23,20 @@ class Forward {
     Forward(const Sequence<T>& sequence, const Team& team)
         : s(sequence),
           team(team),
-          share(s, team),
-          packed(Packed<T>::rows(share.mine(s), s.weight_hh, s.order * s.units, G)),
+          share(s, team, s.gain_hh),
+          products(s, team, false),
+          packed(Packed<T>::rows(products.mine(s), s.weight_hh, s.order * s.units, G)),
           packed_x(s.x ? Packed<T>::rows(share.mine(s), s.weight_ih, s.inputs, G) : Packed<T>()),
           start(biases(s, share)),
           stride(share.panels() * G * L),
-          ahead(s.x && !s.gain_ih),
-          capacity(std::max(share.rows(s.batch), s.x ? piece : 1)),
+          ahead(s.x || s.gain_ih),
+          capacity(std::max(products.rows(s.batch), s.x ? piece : 1)),
           u(scratch<T>(capacity * stride)),
+          own(scratch<T>(s.gain_hh ? capacity * stride : 0)),
+          together(share.by_rows != products.by_rows),
+          sums(together    ? s.products
+               : s.gain_hh ? own.get()
+                           : u.get()),
           apart(scratch<T>(gru ? capacity * share.panels() * L : 0)),
           seen_c(scratch<T>(share.panels() * L)),
           past(s.batch * s.order),
@@ -38,7 +44,7 @@ class Forward {
           entering(s.batch),
           rows(capacity) {
         for (size_t b = 0; b < s.batch; ++b) start_from(b, s.first_h, s.first_c);
-        const int parts = parts_of(s, share);
+        const int parts = parts_of(s, products);
         packed.split(parts);
         packed_x.split(parts);
         split = Split<T>(capacity, std::max(packed.depth(), packed_x.depth()), parts);
@@ -47,9 +53,9 @@ class Forward {
     void run() {
         split.prepare();
         prepare(s.time(0));
-        const size_t round = share.arrive(team);
+        const size_t round = products.arrive(team);
         take_input(0);
-        share.leave(team, round);
+        products.leave(team, round);
         for (size_t i = 0; i < s.running; ++i) {
             const size_t t = s.time(i);
             compute(t);
@@ -57,9 +63,9 @@ class Forward {
             base += ahead ? share.rows(s.active[t]) : 0;
             if (i + 1 < s.running) prepare(s.time(i + 1));
             // The next input part needs no one else's states.
-            const size_t round = share.arrive(team);
+            const size_t round = products.arrive(team);
             take_input(i + 1);
-            share.leave(team, round);
+            products.leave(team, round);
         }
         for (size_t i = 0; i < share.rows(s.batch); ++i) put_last(share.row_at(i));
         for (size_t t = team.index; t < s.steps; t += team.count) clear_padding(t);
@@ -110,17 +116,23 @@ class Forward {
     }
 
     void compute(size_t t) {
-        const size_t count = share.rows(s.active[t]);
-        for (size_t i = 0; i < count; ++i) rows[i] = entering[share.row_at(i)];
+        const size_t all = products.rows(s.active[t]), count = share.rows(s.active[t]);
+        for (size_t i = 0; i < all; ++i) rows[i] = entering[products.row_at(i)];
         // One or two rows are finished after all products: the gates of several panels, long
         // chains of short operations, then overlap. A normalisation needs all products anyway.
         const bool at_once = !s.gain_hh && count > 2;
         const auto done = [&](size_t panel, size_t i) {
             if (at_once) finish(t, i, panel);
         };
-        const auto ready = [&](size_t panel, size_t i) { begin(t, i, panel); };
-        multiply(packed, count, product_at(0, share.panel), t % 2, ready, done);
+        T* const first = sums + (s.gain_hh ? products.panel * G * L : base * stride);
+        const auto ready = [&](size_t panel, size_t i) {
+            if (!s.gain_hh) return begin(t, i, panel);
+            std::fill_n(first + i * stride + (panel - products.panel) * G * L, G * L, T(0));
+        };
+        multiply(packed, all, first, t % 2, ready, done);
+        if (together) team.meet();
         for (size_t i = 0; !at_once && i < count; ++i) {
+            for (size_t p = 0; s.gain_hh && p < share.panel_end; ++p) expect(t, i, p);
             if (s.gain_hh)
                 normalise_gates<T, G>(product_at(i, 0), s.units, s.gain_hh, s.bias_hh,
                                       s.row(t, share.row_at(i)), s.normal_u, s.scale_u);
@@ -169,6 +181,10 @@ class Forward {
     }
 
     T* product_at(size_t i, size_t panel) const {
+        const size_t row = together ? share.row_at(i) : s.gain_hh ? i : base + i;
+        return sums + row * stride + (panel - share.panel) * G * L;
+    }
+    const T* input_at(size_t i, size_t panel) const {
         return u.get() + (base + i) * stride + (panel - share.panel) * G * L;
     }
     T* apart_at(size_t i, size_t panel) const {
@@ -212,7 +228,7 @@ class Forward {
         if (next.t >= s.running) return;
         const size_t b = share.row_at(next.i), col = next.panel * L;
         const size_t at = s.place(next.t, b) * s.units + col;
-        for (size_t g = 0; s.gates && g < G; ++g)
+        for (size_t g = 0; s.gates && !s.gain_hh && g < G; ++g)
             __builtin_prefetch(s.gates + (s.row(next.t, b) * G + g) * s.units + col, 1);
         __builtin_prefetch(s.h + at, 1);
         if (lstm) __builtin_prefetch(s.c + at, 1);
@@ -226,7 +242,7 @@ class Forward {
         Vec<T> v[G], w[G];
         for (size_t g = 0; g < G; ++g) {
             w[g] = load<T>(product + g * L);
-            v[g] = s.gain_hh ? load<T>(s.gates + (row * G + g) * s.units + col, n) : Vec<T>{};
+            v[g] = s.gain_hh ? load<T>(input_at(i, panel) + g * L) : Vec<T>{};
         }
         if constexpr (lstm) {
             for (size_t g = 0; g < G; ++g) v[g] += w[g];
@@ -235,17 +251,17 @@ class Forward {
                 p[g] = load<T>(s.peephole + g * s.units + col, n);
             store<T>(s.c + at, C::template activate<T>(v, p, load<T>(past_c[b] + col, n)), n);
         } else if constexpr (gru) {
-            v[2] = load<T>(apart_at(i, panel));
+            if (!s.gain_hh) v[2] = load<T>(apart_at(i, panel));
             const Vec<T> old = load<T>(past[b * s.order] + col, n);
             store<T>(s.h + at, C::template activate<T>(v, w, old), n);
-            if (s.saving) store<T>(s.inner + row * s.units + col, w[2], n);
+            if (s.saving && !s.gain_hh) store<T>(s.inner + row * s.units + col, w[2], n);
         } else {
             v[0] += w[0];
             C::template activate<T>(s.relu, v[0]);
             store<T>(s.h + at, v[0], n);
         }
         if (lstm) store<T>(product, v[G - 1]);  // o, for `put_out`
-        for (size_t g = 0; s.saving && s.gates && g < G; ++g)
+        for (size_t g = 0; s.saving && s.gates && !s.gain_hh && g < G; ++g)
             store<T>(s.gates + (row * G + g) * s.units + col, v[g], n);
     }
 
@@ -269,17 +285,13 @@ class Forward {
         store<T>(at, k * load<T>(old + col, n) + (1 - k) * load<T>(at, n), n);
     }
 
-    // A normalised input part goes to the gates, where the activation finds it.
     void normalise_a(size_t row, T* product) {
-        T* const gates = s.gates + row * G * s.units;
+        const T* const gates = s.gates + row * G * s.units;
         if (!s.x)
             each_gate<T, G>(s.units, [&](size_t col, size_t n, size_t at) {
                 store<T>(product + at, load<T>(gates + col, n));
             });
         normalise_gates<T, G>(product, s.units, s.gain_ih, s.bias_ih, row, s.normal_a, s.scale_a);
-        each_gate<T, G>(s.units, [&](size_t col, size_t n, size_t at) {
-            store<T>(gates + col, load<T>(product + at), n);
-        });
     }
 
     // Leaves c normalised in `seen_c`, for `put_out`.
@@ -309,7 +321,7 @@ class Forward {
 
     const Sequence<T>& s;
     const Team& team;
-    const Share<T> share;
+    const Share<T> share, products;  // of all but the products with W_hh, and of these
     Packed<T> packed, packed_x;
     Split<T> split;
     const Scratch<T> start;
@@ -317,6 +329,9 @@ class Forward {
     const bool ahead;         // the input part waits in u for the recurrent product to be added
     const size_t capacity;    // rows of u
     const Scratch<T> u;       // the products, [row][panel][gate][lane]
+    const Scratch<T> own;     // those with W_hh, which a normalisation needs apart
+    const bool together;      // they are of all threads' units
+    T* const sums;            // where they are
     const Scratch<T> apart;   // the input part of the GRU's n, [row][panel][lane]
     const Scratch<T> seen_c;  // c of one row, where it is normalised
     size_t piece_end = 0;     // up to which timestep the input part is computed

@@ -1,6 +1,7 @@
 // Layer normalisation of the gates of one row, forward and backward; the row is one thread's.
 #pragma once
 
+#include "recurrence/sequence.h"
 #include "simd/norm.h"
 
 namespace elman::ELMAN_ISA {
@@ -46,6 +47,39 @@ void through_norm(const T* gradients, size_t units, const T* normal, const T* ga
     each_gate<T, G>(units, [&](size_t col, size_t n, size_t at) {
         put(col, n, through.of(load<T>(room + at), load<T>(normal + col, n)));
     });
+}
+
+// The gates of the row (t, b) as the forward pass had them, from their normalised products, to
+// [gate][unit]; behind them the GRU's u_n.
+template <class T, class C>
+void restore_gates(const Sequence<T>& s, size_t t, size_t b, T* to) {
+    constexpr size_t L = lanes<T>, G = C::gates;
+    constexpr bool lstm = G == 4, gru = G == 3;
+    const T* const c = lstm ? s.entered(t, b, s.c, s.first_c, s.initial_c) : nullptr;
+    for (size_t col = 0; col < s.units; col += L) {
+        const size_t n = s.units - col;
+        const auto shifted = [&](const T* normal, const T* gain, const T* bias, size_t at) {
+            const Vec<T> shift = bias ? load<T>(bias + at, n) : Vec<T>{};
+            normal += s.row(t, b) * G * s.units;
+            return load<T>(normal + at, n) * load<T>(gain + at, n) + shift;
+        };
+        Vec<T> v[G], u[G], p[3] = {};
+        for (size_t g = 0, at = col; g < G; ++g, at += s.units) {
+            v[g] = shifted(s.normal_a, s.gain_ih, s.bias_ih, at);
+            u[g] = shifted(s.normal_u, s.gain_hh, s.bias_hh, at);
+            if (!gru) v[g] += u[g];
+        }
+        for (size_t g = 0; lstm && s.peephole && g < 3; ++g)
+            p[g] = load<T>(s.peephole + g * s.units + col, n);
+        if constexpr (lstm)
+            C::template activate<T>(v, p, load<T>(c + col, n));
+        else if constexpr (gru)
+            C::template activate<T>(v, u, Vec<T>{});
+        else
+            C::template activate<T>(s.relu, v[0]);
+        for (size_t g = 0; g < G; ++g) store<T>(to + g * s.units + col, v[g], n);
+        if (gru) store<T>(to + G * s.units + col, u[G - 1], n);
+    }
 }
 
 }  // namespace elman::ELMAN_ISA

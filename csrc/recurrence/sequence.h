@@ -46,12 +46,14 @@ struct Sequence {
     T *h, *c;               // (T, B, H): the states; 0 in the padding
     T *last_h, *last_c;     // (k, B, H), (B, H)
     T* gates;               // (N, G*H): the activated gates, which replace the input part; null
-                            // where there is neither: without `saving`, or where h is the gate
+                            // where there is neither: without `saving`, where h is the gate, or
+                            // normalised, where the products tell what the gates were
     T* entering;            // (N, k*H): what enters W_hh, where it is not simply the row before
     T* inner;               // (N, H): u_n of the GRU
     T *normal_a, *scale_a;  // (N, G*H), (N): the input part normalised, and 1 / its deviation
     T *normal_u, *scale_u;  // the same of the recurrent part
     T *normal_c, *scale_c;  // (N, H), (N): the same of c
+    T* products;            // (B, G*H'), H' the next multiple of 16: room for a normalised layer
 
     size_t time(size_t i) const { return reverse ? running - 1 - i : i; }  // the i-th in order
     size_t row(size_t t, size_t i) const { return start[t] + i; }

@@ -21,15 +21,15 @@ struct Share {
     // Where some are shorter than others single rows are fairer.
     size_t together;
 
-    Share(const Sequence<T>& s, const Team& team)
+    // `whole`: all units of a row must be one thread's.
+    Share(const Sequence<T>& s, const Team& team, bool whole)
         : panel_end((s.units + L - 1) / L), index(team.index), threads(team.count) {
-        // A normalisation needs all units of a row at once. Weights that leave half of a core's
-        // cache free are no reason to meet.
+        // Weights that leave half of a core's cache free are no reason to meet.
         constexpr size_t cache = size_t(1) << 20, enough = 16;
         const size_t bytes = tiled<T> && s.bfloat16 ? 2 : sizeof(T);
         const size_t weights = gates_of(s.cell) * s.units * (s.order * s.units + s.inputs);
         const bool small = weights * bytes <= cache && s.batch >= enough * team.count;
-        by_rows = team.count > 1 && (s.gain_hh || panel_end < team.count || small);
+        by_rows = team.count > 1 && (whole || panel_end < team.count || small);
         together = s.active[s.running - 1] < s.batch ? 0 : 3;
         while (together && s.batch < team.count << together) --together;
         if (by_rows) return;

@@ -47,9 +47,9 @@ def results(call: Call, given: Named) -> Shapes:
 
     Memory kept for the backward pass, in numbers a timestep, sequence and unit, ``h`` (which the
     caller has anyway) and ``c`` among them: Elman 1, GRU 5, LSTM 6; k more with ``mask``, with
-    ``resets`` or with an order k above 1, and with ``lengths`` where there is no AMX; 2 G more with
-    layer normalisation, and 1 more for the LSTM; 1 more for Elman with zoneout, normalisation or
-    very many inputs.
+    ``resets`` or with an order k above 1, and with ``lengths`` where there is no AMX; 1 more for
+    Elman with zoneout. With layer normalisation, which the gates are found again from, Elman 3, GRU
+    7, LSTM 11. G more with very many inputs, where there are no gates of the cell's own.
     One float32 LSTM step of H units is (4 + 1 + 1) * H * 4 bytes.
     """
     cell, order, flags, _ = call
@@ -60,13 +60,13 @@ def results(call: Call, given: Named) -> Shapes:
     if lstm:
         shapes |= {"c": (steps, batch, units), "last_c": (batch, units)}
     in_core, saving = _in_core(flags, given), "saving" in flags
-    if norm or not in_core or (saving and (cell != "elman" or "keep_h" in given)):
+    if not in_core or (saving and not norm and (cell != "elman" or "keep_h" in given)):
         shapes["gates"] = (rows, width)
     apart = not _sums_in_core(flags, given)  # else the core finds the states that entered by itself
     chosen = saving and ("resets" in given or ("lengths" in given and apart))
     if order > 1 or "mask" in given or chosen:
         shapes["entering"] = (rows, past)
-    if cell == "gru" and saving:
+    if cell == "gru" and saving and not norm:
         shapes["inner"] = (rows, units)
     if norm and saving:
         shapes |= {"normal_a": (rows, width), "scale_a": (rows,)}

@@ -46,9 +46,9 @@ class OnCore {
         s.inputs = c.inputs;
         if (c.inputs) s.x = a["x"].data();
         // Of an Elman cell with x, and without zoneout, h is all that a backward pass needs.
-        if (!c.inputs || G > 1 || s.keep_h || s.gain_hh) s.gates = made("gates", N * G * H);
+        if (!c.inputs || (!s.gain_hh && (G > 1 || s.keep_h))) s.gates = made("gates", N * G * H);
         if (keep_entering || c.order > 1 || s.mask) s.entering = made("entering", N * c.order * H);
-        if (G == 3) s.inner = made("inner", N * H);
+        if (G == 3 && !s.gain_hh) s.inner = made("inner", N * H);
         if (s.gain_hh) s.normal_a = made("normal_a", N * G * H);
         if (s.gain_hh) s.scale_a = made("scale_a", N);
         if (s.gain_hh) s.normal_u = made("normal_u", N * G * H);
@@ -57,6 +57,7 @@ class OnCore {
         if (G == 4) s.last_c = made("last_c", c.batch * H);
         if (s.gain_c) s.normal_c = made("normal_c", N * H);
         if (s.gain_c) s.scale_c = made("scale_c", N);
+        if (s.gain_hh) s.products = made("products", c.batch * G * ((H + 15) / 16 * 16));
         each_row([&](size_t row, size_t place) {
             for (size_t r = 0; !c.inputs && r < G * H; ++r)
                 s.gates[row * G * H + r] = a["x"][place * G * H + r];
@@ -68,7 +69,7 @@ class OnCore {
         s.saving = false;
         s.inner = s.normal_a = s.scale_a = s.normal_u = s.scale_u = s.normal_c = s.scale_c =
             nullptr;
-        if (s.x && !s.gain_hh) s.gates = nullptr;
+        if (s.x) s.gates = nullptr;
         forward();
     }
 
