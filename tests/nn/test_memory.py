@@ -32,9 +32,9 @@ KEPT: dict[str, tuple[str, dict[str, Any], tuple[str, ...], float]] = {
     "lstm-lengths": ("LSTM", {}, ("lengths",), 4 + 1 + 1 + (not has_tiles())),
     "lstm-dropout": ("LSTM", {"recurrent_dropout": 0.5}, (), 4 + 1 + 1 + 1),
     "lstm-zoneout": ("LSTM", {"zoneout": 0.5}, (), 4 + 1 + 1 + 2),
-    "tanh-norm": ("RNN", {"layer_norm": True}, (), 1 + 1 + 2),
-    "gru-norm": ("GRU", {"layer_norm": True}, (), 3 + 1 + 1 + 2 * 3),
-    "lstm-norm": ("LSTM", {"layer_norm": True}, (), 4 + 1 + 1 + 2 * 4 + 1),
+    "tanh-norm": ("RNN", {"layer_norm": True}, (), 1 + 2),
+    "gru-norm": ("GRU", {"layer_norm": True}, (), 1 + 2 * 3),
+    "lstm-norm": ("LSTM", {"layer_norm": True}, (), 1 + 1 + 2 * 4 + 1),
 }
 
 
