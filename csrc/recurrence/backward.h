@@ -19,6 +19,7 @@ template <class T, class C>
 class Backward {
     static constexpr size_t L = lanes<T>, G = C::gates;
     static constexpr bool lstm = G == 4, gru = G == 3;
+    static constexpr size_t piece = 64;  // rows from which on it is worth to multiply them
 
   public:
     Backward(const Sequence<T>& sequence, const Gradients<T>& gradients, const Team& team)
@@ -30,7 +31,8 @@ class Backward {
           packed_x(
               d.x ? Packed<T>::columns(products.split(s.inputs), s.weight_ih, G * s.units, s.inputs)
                   : Packed<T>()),
-          product(scratch<T>(s.batch * L * std::max(products.panels(), packed_x.panels()))),
+          room(std::max(s.batch, piece)),
+          product(scratch<T>(room * L * std::max(products.panels(), packed_x.panels()))),
           part(scratch<T>(share.panels() * G * L)),
           restored(scratch<T>(s.gain_hh ? (G + 1) * s.units : 0)),
           seen(scratch<T>(share.panel_end * L)),
@@ -38,14 +40,15 @@ class Backward {
           totals(share, G),
           outer(s, d, products, team),
           sums(share.panels()),
-          rows(s.batch) {
+          rows(room),
+          inputs(room) {
         for (size_t j = 0; j < s.order; ++j)
             packed.push_back(Packed<T>::columns(products.mine(s), s.weight_hh, G * s.units,
                                                 s.order * s.units, j * s.units));
-        const int parts = parts_of(s, products);
+        const int parts = parts_of(s, products, 1), parts_x = parts_of(s, products, piece);
         for (Packed<T>& each : packed) each.split(parts);
-        packed_x.split(parts);
-        split = Split<T>(s.batch, G * s.units, parts);
+        packed_x.split(parts_x);
+        split = Split<T>(room, G * s.units, parts_x);
         // What flows back into the state is kept where the gradient of the first state goes.
         for (size_t i = 0; i < share.rows(s.batch); ++i) {
             const size_t b = s.slot[share.row_at(i)];
@@ -59,24 +62,24 @@ class Backward {
 
     void run() {
         split.prepare();
-        const size_t none = s.running;
-        size_t began = none;  // when the piece of time did whose rows a and u now hold
+        size_t whole = s.running, open = s.running;  // from which step on all, and x, are through
         for (size_t i = s.running; i-- > 0;) {
             const size_t t = s.time(i), count = share.rows(s.active[t]);
             through_gates(t, count);
             const size_t round = products.arrive(team);
-            if (began != none) through_input(s.time(i + 1));  // as all threads have left it
+            // What all threads have left: a few rows at a time would read all weights for each.
+            if (waiting >= piece) through_input(i + 1, open), open = i + 1;
             products.leave(team, round);
             through_weights(t);
+            waiting += products.rows(s.active[t]);
             if (products.by_rows != share.by_rows) team.meet();
             for (size_t r = 0; s.resets && r < count; ++r) leave_at_reset(t, share.row_at(r));
-            if (began == none) began = t;
             const size_t next = s.reverse ? t + 1 : t;
             if (next < s.running && d.start[next] > 0) continue;
-            through_input(t);
-            outer.add(std::min(began, t), std::max(began, t) + 1);
+            through_input(i, open);
+            outer.add(std::min(t, s.time(whole - 1)), std::max(t, s.time(whole - 1)) + 1);
             team.meet();  // before others' rows are written over
-            began = none;
+            whole = open = i;
         }
         for (size_t t = team.index; d.x && t < s.steps; t += team.count)
             for (size_t b = t < s.running ? s.active[t] : 0; b < s.batch; ++b)
@@ -162,11 +165,9 @@ class Backward {
         Vec<T> v[G], a[G], u[G], p[3] = {};
         for (size_t g = 0; lstm && s.peephole && g < 3; ++g)
             p[g] = load<T>(s.peephole + g * s.units + col, n);
-        const T* gates = s.gates + at;
-        if (s.gain_hh)
-            gates = restored.get() + col;
-        else if (G == 1 && !s.gates)
-            gates = s.h + s.place(t, b) * s.units + col;
+        const bool is_h = G == 1 && !s.gates;
+        const T* gates = is_h ? s.h + s.place(t, b) * s.units + col : s.gates + at;
+        if (s.gain_hh) gates = restored.get() + col;
         for (size_t g = 0; g < G; ++g) v[g] = load<T>(gates + g * s.units, n);
         const Incoming in = incoming_h(t, b, col);
         Vec<T> straight = in.straight;
@@ -249,26 +250,18 @@ class Backward {
 
     // From dL/da_t and dL/du_t normalised to those of the products.
     void through_norms(size_t t, size_t i) {
-        const size_t b = share.row_at(i), row = s.row(t, b), at = (d.start[t] + b) * G * s.units;
-        through_norm_of(row, s.normal_a, s.gain_ih, s.scale_a, d.a + at, totals.gain_a);
-        through_norm_of(row, s.normal_u, s.gain_hh, s.scale_u, d.u + at, totals.gain_u);
+        const size_t b = share.row_at(i), row = s.row(t, b), from = row * G * s.units;
+        const size_t at = (d.start[t] + b) * G * s.units;
+        through_norm<T, G>(d.a + at, s.units, s.normal_a + from, s.gain_ih, s.scale_a[row],
+                           part.get(), totals.gain_a.data());
+        through_norm<T, G>(d.u + at, s.units, s.normal_u + from, s.gain_hh, s.scale_u[row],
+                           part.get(), totals.gain_u.data());
     }
 
-    void through_norm_of(size_t row, const T* normal, const T* gain, const T* scale, T* gradients,
-                         std::vector<T>& total) {
-        through_norm<T, G>(
-            gradients, s.units, normal + row * G * s.units, gain, scale[row], part.get(),
-            [&](size_t at, Vec<T> v) { store<T>(&total[at], load<T>(&total[at]) + v); },
-            [&](size_t col, size_t n, Vec<T> v) { store<T>(gradients + col, v, n); });
-    }
-
-    // Calls done(panel, i, product) for all of a timestep's rows of gradients `from`, (N, G*H).
+    // Calls done(panel, i, product) for `count` of `rows`.
     template <class Done>
-    void multiply(const Packed<T>& weights, const T* from, size_t t, Done done) {
-        const size_t depth = G * s.units, stride = weights.panels() * L;
-        const size_t count = products.rows(s.active[t]);
-        for (size_t i = 0; i < count; ++i)
-            rows[i] = from + (d.start[t] + products.row_at(i)) * depth;
+    void multiply(const Packed<T>& weights, size_t count, bool back, Done done) {
+        const size_t stride = weights.panels() * L;
         const auto at = [&](size_t panel, size_t i) {
             return product.get() + i * stride + (panel - weights.first()) * L;
         };
@@ -280,24 +273,39 @@ class Backward {
             for (size_t i = first; i < first + height; ++i)
                 for (size_t p = panel; p < panel + vectors; ++p) done(p, i, load<T>(at(p, i)));
         };
-        ELMAN_ISA::multiply(weights, split, rows.data(), count, product.get(), stride, t % 2, ready,
+        ELMAN_ISA::multiply(weights, split, rows.data(), count, product.get(), stride, back, ready,
                             all);
     }
 
     // dL/dh of the past states, of this thread's units, from all gates.
     void through_weights(size_t t) {
+        const size_t count = products.rows(s.active[t]);
+        for (size_t i = 0; i < count; ++i)
+            rows[i] = d.u + (d.start[t] + products.row_at(i)) * G * s.units;
         for (size_t j = 0; j < s.order; ++j)
-            multiply(packed[j], d.u, t, [&](size_t panel, size_t i, Vec<T> v) {
+            multiply(packed[j], count, t % 2, [&](size_t panel, size_t i, Vec<T> v) {
                 collect(j, products.row_at(i), panel, v);
             });
     }
 
-    void through_input(size_t t) {
+    // dL/dx of the steps from `first` to before `last`, as many rows at once as there is room for.
+    void through_input(size_t first, size_t last) {
+        waiting = 0;
         if (!d.x) return;
-        multiply(packed_x, d.a, t, [&](size_t panel, size_t i, Vec<T> v) {
-            const size_t place = s.place(t, products.row_at(i)), col = panel * L;
-            store<T>(d.x + place * s.inputs + col, v, s.inputs - col);
-        });
+        size_t count = 0;
+        const auto done = [&](size_t panel, size_t i, Vec<T> v) {
+            store<T>(inputs[i] + panel * L, v, s.inputs - panel * L);
+        };
+        for (size_t i = first; i < last; ++i)
+            for (size_t t = s.time(i), r = 0; r < products.rows(s.active[t]); ++r) {
+                const size_t b = products.row_at(r);
+                rows[count] = d.a + (d.start[t] + b) * G * s.units;
+                inputs[count++] = d.x + s.place(t, b) * s.inputs;
+                if (count < room) continue;
+                multiply(packed_x, count, last % 2, done);
+                count = 0;
+            }
+        if (count) multiply(packed_x, count, last % 2, done);
     }
 
     void collect(size_t j, size_t b, size_t panel, Vec<T> v) {
@@ -328,12 +336,15 @@ class Backward {
     std::vector<Packed<T>> packed;   // one a past state
     Packed<T> packed_x;
     Split<T> split;
+    const size_t room;  // rows that are multiplied at once
     const Scratch<T> product, part;
     const Scratch<T> restored, seen, d_seen;  // of one row that is normalised
     Totals<T> totals;
     Outer<T> outer;
     std::vector<Sums<T, G>> sums;  // of a timestep, one a panel
     std::vector<const T*> rows;
+    std::vector<T*> inputs;  // where the gradients of x go
+    size_t waiting = 0;      // rows that x has not got its gradient from
 };
 
 }  // namespace elman::ELMAN_ISA

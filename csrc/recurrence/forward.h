@@ -32,8 +32,8 @@ class Forward {
           ahead(s.x || s.gain_ih),
           capacity(std::max(products.rows(s.batch), s.x ? piece : 1)),
           u(scratch<T>(capacity * stride)),
-          own(scratch<T>(s.gain_hh ? capacity * stride : 0)),
           together(share.by_rows != products.by_rows),
+          own(scratch<T>(s.gain_hh && !together ? capacity * stride : 0)),
           sums(together    ? s.products
                : s.gain_hh ? own.get()
                            : u.get()),
@@ -44,10 +44,10 @@ class Forward {
           entering(s.batch),
           rows(capacity) {
         for (size_t b = 0; b < s.batch; ++b) start_from(b, s.first_h, s.first_c);
-        const int parts = parts_of(s, products);
-        packed.split(parts);
-        packed_x.split(parts);
-        split = Split<T>(capacity, std::max(packed.depth(), packed_x.depth()), parts);
+        const int parts_x = parts_of(s, products, piece);
+        packed.split(parts_of(s, products, 1));
+        packed_x.split(parts_x);
+        split = Split<T>(capacity, std::max(packed.depth(), packed_x.depth()), parts_x);
     }
 
     void run() {
@@ -329,8 +329,8 @@ class Forward {
     const bool ahead;         // the input part waits in u for the recurrent product to be added
     const size_t capacity;    // rows of u
     const Scratch<T> u;       // the products, [row][panel][gate][lane]
-    const Scratch<T> own;     // those with W_hh, which a normalisation needs apart
-    const bool together;      // they are of all threads' units
+    const bool together;      // those with W_hh are all threads', each of which has some units
+    const Scratch<T> own;     // else, where a normalisation needs them apart from the input part
     T* const sums;            // where they are
     const Scratch<T> apart;   // the input part of the GRU's n, [row][panel][lane]
     const Scratch<T> seen_c;  // c of one row, where it is normalised

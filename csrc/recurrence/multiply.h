@@ -8,15 +8,15 @@
 
 namespace elman::ELMAN_ISA {
 
-// Of how many parts in bfloat16 numbers are to be where tiles multiply them; 0: not on tiles. It
-// takes a number of products to be worth splitting the weights.
+// Of how many parts in bfloat16 numbers are to be where tiles multiply those of `steps` timesteps;
+// 0: not on tiles. It takes a number of products to be worth splitting the weights.
 template <class T>
-int parts_of(const Sequence<T>& s, const Share<T>& share) {
+int parts_of(const Sequence<T>& s, const Share<T>& share, size_t steps) {
     constexpr size_t worth = 128;
     if (!tiled<T>) return 0;
     if (s.bfloat16) return 1;
     const size_t rows = share.rows(s.active[0]);
-    return rows >= Split<T>::few && rows * s.running >= worth ? 3 : 0;
+    return rows * steps >= Split<T>::few && rows * s.running >= worth ? 3 : 0;
 }
 
 // What is to be done with rows once their products are finished: one row at a time, while tiles

@@ -30,22 +30,22 @@ void normalise_gates(T* product, size_t units, const T* gain, const T* bias, siz
     });
 }
 
-// The gradients of a row become those before the normalisation; add(place, vector) gets what they
-// are worth to the gain, and put(column, lanes, vector) what becomes of them. `room` is for a row.
-template <class T, size_t G, class Add, class Put>
-void through_norm(const T* gradients, size_t units, const T* normal, const T* gain, T scale,
-                  T* room, Add add, Put put) {
+// The gradients of a row become those before the normalisation; what they are worth to the gain is
+// added to `total`. That and `room` are [panel][gate][lane].
+template <class T, size_t G>
+void through_norm(T* gradients, size_t units, const T* normal, const T* gain, T scale, T* room,
+                  T* total) {
     ThroughNorm<T> through;
     each_gate<T, G>(units, [&](size_t col, size_t n, size_t at) {
         const Vec<T> gradient = load<T>(gradients + col, n), v = load<T>(normal + col, n);
         const Vec<T> inside = gradient * load<T>(gain + col, n);
-        add(at, gradient * v);
+        store<T>(total + at, load<T>(total + at) + gradient * v);
         through.add(inside, v);
         store<T>(room + at, inside);
     });
     through.finish(G * units, scale);
     each_gate<T, G>(units, [&](size_t col, size_t n, size_t at) {
-        put(col, n, through.of(load<T>(room + at), load<T>(normal + col, n)));
+        store<T>(gradients + col, through.of(load<T>(room + at), load<T>(normal + col, n)), n);
     });
 }
 
