@@ -141,7 +141,7 @@ def test_the_heat_map_shows_the_models_states(live: Page, model: TextModel) -> N
     before = live.evaluate("heat.toDataURL()")
     live.keyboard.insert_text(TEXT)
     expect(live.locator("#activity")).to_contain_text(f"37 units through {len(TEXT)} timesteps")
-    assert live.evaluate("heat.toDataURL()") != before
+    live.wait_for_function("before => heat.toDataURL() !== before", arg=before)
     live.get_by_label("Unit", exact=True).first.fill("30")
     live.get_by_text("The unit as a table").click()
     values = live.locator("#values tbody td:last-child")
