@@ -16,7 +16,10 @@ Arrays = Mapping[str, NDArray[Any]]
 # four libraries over all shapes was 3.3e-6 when this was set.
 FLOAT32 = 1e-5
 SGEMM = 1024  # rows and columns of the product whose rate is the peak
-SLOT = 0.02  # seconds that a turn lasts at least
+# Seconds that a turn lasts at least, and as long before it the same calls go untimed: its threads
+# wake up and its data come back into the cache. Systems may wake two threads on one core: both were
+# seen to stay there for 15 ms, with the other core idle.
+SLOT = 0.02
 # Seconds for the threads of whoever came before to fall asleep. onnxruntime's were seen to spin for
 # more than 20 ms after a call; an sgemm that followed took three times as long.
 PAUSE = 0.05
@@ -74,7 +77,7 @@ def take_turns(runs: Mapping[str, Callable[[], Any]], seconds: float) -> dict[st
     share = seconds / len(runs)
     times: dict[str, list[float]] = {name: [] for name in runs}
     spent = dict.fromkeys(runs, 0.0)
-    each = {name: _clock(run, 1) for name, run in runs.items()}
+    each = {name: _length(run) for name, run in runs.items()}
     for name in runs:
         if each[name] > share:
             times[name].append(each[name])
@@ -85,13 +88,19 @@ def take_turns(runs: Mapping[str, Callable[[], Any]], seconds: float) -> dict[st
             begun = time.perf_counter()
             time.sleep(PAUSE)
             if each[name] < SLOT:
-                runs[name]()  # its threads wake up, its data come back into the cache
+                _clock(runs[name], repeats)  # see SLOT
             times[name].append(_clock(runs[name], repeats))
             spent[name] += time.perf_counter() - begun
         pending = [
             name for name in reversed(pending) if spent[name] < share or len(times[name]) < LEAST
         ]
     return times
+
+
+def _length(run: Callable[[], Any]) -> float:
+    """Seconds of one call: a short one is called again, since the first may have been cold."""
+    first = _clock(run, 1)
+    return first if first > SLOT else min(_clock(run, 1) for _ in range(3))
 
 
 def _clock(run: Callable[[], Any], repeats: int) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import torch
+from torch import nn
 
 from benchmarks import elman_peer, torch_peer
 from benchmarks.measure import Arrays, Contestant, compare
@@ -13,11 +14,10 @@ from benchmarks.suites import Settings
 from elman.reference import build, forward
 from elman.spec import CELLS
 
-SECONDS = 1.0
+SECONDS = 3.0
 
 
-def trajectory(problem: Problem) -> Contestant:
-    layer = elman_peer.layer(problem)
+def trajectory(problem: Problem, layer: nn.Module) -> Contestant:
     x, _, state = torch_peer.hand_in(problem)
 
     def run() -> torch.Tensor | tuple[torch.Tensor, ...]:
@@ -39,6 +39,7 @@ def rows(settings: Settings) -> Iterator[Row]:
     for shape in settings.shapes():
         for cell in CELLS:
             problem = draw(cell, shape)
-            plain = torch_peer.inference("elman forward", problem, elman_peer.layer(problem))
-            both, flops = [trajectory(problem), plain], forward_flops(cell, shape)
+            layer = elman_peer.layer(problem)
+            plain = torch_peer.inference("elman forward", problem, layer)
+            both, flops = [trajectory(problem, layer), plain], forward_flops(cell, shape)
             yield compare(cell, str(shape), both, settings.seconds(SECONDS), flops=flops)

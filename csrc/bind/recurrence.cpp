@@ -131,8 +131,7 @@ void forward(const nb::dict& options, const nb::dict& inputs, const nb::dict& ou
     s.last_h = need<T>(out, "last_h", s.batch * s.order * s.units);
     if (s.cell == Cell::lstm) s.last_c = need<T>(out, "last_c", s.batch * s.units);
     const nb::gil_scoped_release released;
-    const size_t room = s.gain_hh ? s.batch * gates_of(s.cell) * ((s.units + 15) / 16 * 16) : 0;
-    const Scratch<T> products = scratch<T>(room);
+    const Scratch<T> products = scratch<T>(s.products_size());
     s.products = products.get();
     run_team(checked.threads, [&](const Team& team) { routines<T>().forward(s, team); });
 }

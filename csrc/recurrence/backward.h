@@ -19,7 +19,6 @@ template <class T, class C>
 class Backward {
     static constexpr size_t L = lanes<T>, G = C::gates;
     static constexpr bool lstm = G == 4, gru = G == 3;
-    static constexpr size_t piece = 64;  // rows from which on it is worth to multiply them
 
   public:
     Backward(const Sequence<T>& sequence, const Gradients<T>& gradients, const Team& team)
@@ -31,7 +30,7 @@ class Backward {
           packed_x(
               d.x ? Packed<T>::columns(products.split(s.inputs), s.weight_ih, G * s.units, s.inputs)
                   : Packed<T>()),
-          room(std::max(s.batch, piece)),
+          room(std::max(s.batch, input_rows)),
           product(scratch<T>(room * L * std::max(products.panels(), packed_x.panels()))),
           part(scratch<T>(share.panels() * G * L)),
           restored(scratch<T>(s.gain_hh ? (G + 1) * s.units : 0)),
@@ -45,7 +44,7 @@ class Backward {
         for (size_t j = 0; j < s.order; ++j)
             packed.push_back(Packed<T>::columns(products.mine(s), s.weight_hh, G * s.units,
                                                 s.order * s.units, j * s.units));
-        const int parts = parts_of(s, products, 1), parts_x = parts_of(s, products, piece);
+        const int parts = parts_of(s, products, 1), parts_x = parts_of(s, products, input_rows);
         for (Packed<T>& each : packed) each.split(parts);
         packed_x.split(parts_x);
         split = Split<T>(room, G * s.units, parts_x);
@@ -68,7 +67,7 @@ class Backward {
             through_gates(t, count);
             const size_t round = products.arrive(team);
             // What all threads have left: a few rows at a time would read all weights for each.
-            if (waiting >= piece) through_input(i + 1, open), open = i + 1;
+            if (waiting >= input_rows) through_input(i + 1, open), open = i + 1;
             products.leave(team, round);
             through_weights(t);
             waiting += products.rows(s.active[t]);

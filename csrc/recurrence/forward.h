@@ -30,7 +30,7 @@ class Forward {
           start(biases(s, share)),
           stride(share.panels() * G * L),
           ahead(s.x || s.gain_ih),
-          capacity(std::max(products.rows(s.batch), s.x ? piece : 1)),
+          capacity(std::max(products.rows(s.batch), s.x ? input_rows : 1)),
           u(scratch<T>(capacity * stride)),
           together(share.by_rows != products.by_rows),
           own(scratch<T>(s.gain_hh && !together ? capacity * stride : 0)),
@@ -42,9 +42,10 @@ class Forward {
           past(s.batch * s.order),
           past_c(s.batch),
           entering(s.batch),
-          rows(capacity) {
+          rows(capacity),
+          places(capacity) {
         for (size_t b = 0; b < s.batch; ++b) start_from(b, s.first_h, s.first_c);
-        const int parts_x = parts_of(s, products, piece);
+        const int parts_x = parts_of(s, products, input_rows);
         packed.split(parts_of(s, products, 1));
         packed_x.split(parts_x);
         split = Split<T>(capacity, std::max(packed.depth(), packed_x.depth()), parts_x);
@@ -72,8 +73,6 @@ class Forward {
     }
 
   private:
-    static constexpr size_t piece = 64;  // rows of input that are multiplied at once, or a timestep
-
     // The states are rows: another state, at a start or at a reset, is another pointer.
     void start_from(size_t b, const T* h, const T* c) {
         for (size_t j = 0; j < s.order; ++j)
@@ -118,6 +117,8 @@ class Forward {
     void compute(size_t t) {
         const size_t all = products.rows(s.active[t]), count = share.rows(s.active[t]);
         for (size_t i = 0; i < all; ++i) rows[i] = entering[products.row_at(i)];
+        for (size_t i = 0; i < count; ++i)
+            places[i] = sums + (together ? share.row_at(i) : s.gain_hh ? i : base + i) * stride;
         // One or two rows are finished after all products: the gates of several panels, long
         // chains of short operations, then overlap. A normalisation needs all products anyway.
         const bool at_once = !s.gain_hh && count > 2;
@@ -125,9 +126,10 @@ class Forward {
             if (at_once) finish(t, i, panel);
         };
         T* const first = sums + (s.gain_hh ? products.panel * G * L : base * stride);
+        for (size_t i = 0; s.gain_hh && i < all; ++i)
+            std::fill_n(first + i * stride, products.panels() * G * L, T(0));
         const auto ready = [&](size_t panel, size_t i) {
-            if (!s.gain_hh) return begin(t, i, panel);
-            std::fill_n(first + i * stride + (panel - products.panel) * G * L, G * L, T(0));
+            if (!s.gain_hh) begin(t, i, panel);
         };
         multiply(packed, all, first, t % 2, ready, done);
         if (together) team.meet();
@@ -159,7 +161,7 @@ class Forward {
 
     // The input part of as many timesteps as fit, from the i-th on, once the last are used up.
     void take_input(size_t i) {
-        if (i != piece_end || i == s.running || !(s.x || s.gain_ih)) return;
+        if (i != piece_end || i == s.running || !ahead) return;
         size_t count = 0;
         for (; piece_end < s.running; ++piece_end) {
             const size_t t = s.time(piece_end), more = share.rows(s.active[t]);
@@ -181,8 +183,7 @@ class Forward {
     }
 
     T* product_at(size_t i, size_t panel) const {
-        const size_t row = together ? share.row_at(i) : s.gain_hh ? i : base + i;
-        return sums + row * stride + (panel - share.panel) * G * L;
+        return places[i] + (panel - share.panel) * G * L;
     }
     const T* input_at(size_t i, size_t panel) const {
         return u.get() + (base + i) * stride + (panel - share.panel) * G * L;
@@ -240,10 +241,9 @@ class Forward {
         const size_t n = s.units - col, at = s.place(t, b) * s.units + col;
         T* const product = product_at(i, panel);
         Vec<T> v[G], w[G];
-        for (size_t g = 0; g < G; ++g) {
-            w[g] = load<T>(product + g * L);
-            v[g] = s.gain_hh ? load<T>(input_at(i, panel) + g * L) : Vec<T>{};
-        }
+        for (size_t g = 0; g < G; ++g) w[g] = load<T>(product + g * L), v[g] = Vec<T>{};
+        if (s.gain_hh)
+            for (size_t g = 0; g < G; ++g) v[g] = load<T>(input_at(i, panel) + g * L);
         if constexpr (lstm) {
             for (size_t g = 0; g < G; ++g) v[g] += w[g];
             Vec<T> p[3] = {};
@@ -337,6 +337,7 @@ class Forward {
     size_t piece_end = 0;     // up to which timestep the input part is computed
     size_t base = 0;          // where this timestep's rows are among those of u
     std::vector<const T*> past, past_c, entering, rows;
+    std::vector<T*> places;  // where the products with W_hh of this thread's rows are
 };
 
 }  // namespace elman::ELMAN_ISA

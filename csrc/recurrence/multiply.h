@@ -8,6 +8,10 @@
 
 namespace elman::ELMAN_ISA {
 
+// Rows of several timesteps whose inputs, or their gradients, are multiplied at once: none waits
+// for another.
+constexpr size_t input_rows = 64;
+
 // Of how many parts in bfloat16 numbers are to be where tiles multiply those of `steps` timesteps;
 // 0: not on tiles. It takes a number of products to be worth splitting the weights.
 template <class T>

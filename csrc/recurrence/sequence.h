@@ -53,7 +53,12 @@ struct Sequence {
     T *normal_a, *scale_a;  // (N, G*H), (N): the input part normalised, and 1 / its deviation
     T *normal_u, *scale_u;  // the same of the recurrent part
     T *normal_c, *scale_c;  // (N, H), (N): the same of c
-    T* products;            // (B, G*H'), H' the next multiple of 16: room for a normalised layer
+    T* products;            // (products_size()): room for a normalised layer
+
+    // (B, G*H'), H' the next multiple of 16, which is one of every number of lanes.
+    size_t products_size() const {
+        return gain_hh ? batch * gates_of(cell) * ((units + 15) / 16 * 16) : 0;
+    }
 
     size_t time(size_t i) const { return reverse ? running - 1 - i : i; }  // the i-th in order
     size_t row(size_t t, size_t i) const { return start[t] + i; }

@@ -108,4 +108,18 @@ def test_short_calls_are_repeated_after_a_warm_one(monkeypatch):
     monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(measure.time, "sleep", lambda seconds: None)
     assert take_turns({"short": call}, 0.05)["short"] == pytest.approx([0.005] * 5)
-    assert len(calls) == 1 + 5 * (1 + 4)  # 0.005 s to know how long, 0.02 s a turn
+    # Four to know how long one is; then turns of 0.02 s, and 0.02 s before each.
+    assert len(calls) == 4 + 5 * (4 + 4)
+
+
+def test_how_often_a_call_fits_a_turn_is_not_what_the_first_says(monkeypatch):
+    clock, calls = [0.0], []
+
+    def call():
+        clock[0] += 1 / 256 if calls else 1 / 64
+        calls.append(clock[0])
+
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(measure.time, "sleep", lambda seconds: None)
+    take_turns({"cold": call}, 0.05)
+    assert len(calls) == 4 + 5 * (5 + 5)  # five of them fill 0.02 s

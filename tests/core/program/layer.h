@@ -57,7 +57,7 @@ class OnCore {
         if (G == 4) s.last_c = made("last_c", c.batch * H);
         if (s.gain_c) s.normal_c = made("normal_c", N * H);
         if (s.gain_c) s.scale_c = made("scale_c", N);
-        if (s.gain_hh) s.products = made("products", c.batch * G * ((H + 15) / 16 * 16));
+        s.products = made("products", s.products_size());
         each_row([&](size_t row, size_t place) {
             for (size_t r = 0; !c.inputs && r < G * H; ++r)
                 s.gates[row * G * H + r] = a["x"][place * G * H + r];
