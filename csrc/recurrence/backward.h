@@ -60,7 +60,6 @@ class Backward {
     }
 
     void run() {
-        split.prepare();
         size_t whole = s.running, open = s.running;  // from which step on all, and x, are through
         for (size_t i = s.running; i-- > 0;) {
             const size_t t = s.time(i), count = share.rows(s.active[t]);

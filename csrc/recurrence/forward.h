@@ -52,7 +52,6 @@ class Forward {
     }
 
     void run() {
-        split.prepare();
         prepare(s.time(0));
         const size_t round = products.arrive(team);
         take_input(0);

@@ -62,14 +62,15 @@ void multiply(const Packed<T>& weights, Split<T>& split, const T* const* rows, s
                 return block<T>(vectors, w, depth, rows, count, to, stride, before, after);
             if constexpr (tiled<T>) {
                 const uint16_t *const tiles = weights.tiles(panel), *const x = split.get();
+                const size_t most = split.height();
                 if (split.parts() == 1)
                     return tile_block<1>(
-                        vectors, tiles, depth, x, count, to, stride, before, [] {}, after);
+                        vectors, tiles, depth, x, count, most, to, stride, before, [] {}, after);
                 const auto between = [&] { later.one(); };
                 const auto put_off = [&](size_t i, size_t n) {
                     later.put_off(panel, vectors, i, n);
                 };
-                tile_block<3>(vectors, tiles, depth, x, count, to, stride, before, between,
+                tile_block<3>(vectors, tiles, depth, x, count, most, to, stride, before, between,
                               put_off);
             }
         },

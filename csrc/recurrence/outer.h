@@ -40,7 +40,7 @@ class Outer {
         if constexpr (tiled<T>) {
             if (!total) return;
             list(first, last);
-            shape_tiles(tile_rows_at_once);
+            shape_tiles(tile_rows_at_once, 1);
             if (s.bfloat16)
                 sum<1>();
             else
@@ -175,7 +175,7 @@ class Outer {
             const size_t high = (of.ends[each.of] - of.first) * L, stride = each.vectors * L;
             float* const to = total.get() + each.total + of.first * L * stride;
             if (finite)
-                tile_block<parts>(each.vectors, from, count, turned, high, to, stride, nothing,
+                tile_block<parts>(each.vectors, from, count, turned, high, L, to, stride, nothing,
                                   nothing, nothing);
             else
                 add_plainly(of, each, row, count, high, to);

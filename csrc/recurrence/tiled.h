@@ -1,6 +1,6 @@
 // The blocks of `product.h` on tiles, where there are any: weights and rows become bfloat16, their
 // products are added up in float32. One part of each is enough for numbers that may be rounded to
-// bfloat16; three are as exact as float32, and sooner for ten rows or more.
+// bfloat16; three are as exact as float32, and sooner for eight rows or more.
 #pragma once
 
 #include <type_traits>
@@ -23,34 +23,33 @@ template <>
 inline constexpr bool tiled<float> = true;
 
 // A tile of weights, 32 rows of 16 lanes, as sums of parts in bfloat16: [part][pair of
-// rows][lane][2]; `turned` it is a tile of rows to be multiplied, [part][lane][row]. row(k) gives
-// the k-th row. Returns whether all numbers are finite, where there are several parts.
+// rows][lane][2]; `turned` it is a tile of rows to be multiplied, [part][lane][pair][2]. row(k)
+// gives the k-th row; of three parts the pairs are 16 rows apart. Returns whether these are finite.
 template <int parts, class Row>
 ELMAN_INLINE bool split_tile(Row row, uint16_t* to, bool turned) {
     constexpr size_t L = lanes<float>;
     typedef uint16_t Both __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
     Both order;
     for (size_t i = 0; i < 2 * L; ++i) order[i] = static_cast<uint16_t>(i / 2 + i % 2 * L);
-    Vec<float> pairs[parts][L], bad{};
+    Vec<float> pairs[parts][L], left{};
     for (size_t i = 0; i < L; ++i) {
-        Vec<float> low[2] = {row(2 * i), row(2 * i + 1)};
-        for (int part = 0; part < parts; ++part) {
-            Vec<float> high[2] = {low[0], low[1]};
-            for (size_t j = 0; j < 2 && part + 1 < parts; ++j) {
-                high[j] = (Vec<float>)(((Vec<int32_t>)low[j] + 0x8000) & int32_t(0xFFFF0000));
-                low[j] -= high[j];  // not a number where it was none, or infinite
-            }
-            const Both both = (Both)_mm512_cvtne2ps_pbh((__m512)high[1], (__m512)high[0]);
-            pairs[part][i] = (Vec<float>)_mm512_permutexvar_epi16((__m512i)order, (__m512i)both);
+        if constexpr (parts == 3) {
+            Vec<float> first = row(i), second = row(i + L);
+            Vec<int32_t> each[3];
+            split_pair(first, second, each);
+            for (size_t part = 0; part < 3; ++part) pairs[part][i] = (Vec<float>)each[part];
+            left += first + second;
+        } else {
+            const Both both = (Both)_mm512_cvtne2ps_pbh((__m512)row(2 * i + 1), (__m512)row(2 * i));
+            pairs[0][i] = (Vec<float>)_mm512_permutexvar_epi16((__m512i)order, (__m512i)both);
         }
-        bad += low[0] + low[1];
     }
     for (int part = 0; part < parts; ++part) {
         if (turned) transpose<float>(pairs[part]);
         for (size_t i = 0; i < L; ++i, to += tile_depth)
             __builtin_memcpy(to, &pairs[part][i], sizeof pairs[part][i]);
     }
-    return parts == 1 || sum<float>(bad - bad) == 0;
+    return sum<float>(left - left) == 0;
 }
 
 // [k][vector][lane] of a block -> [tile][vector][part][pair of inputs][lane][2], filled up to whole
@@ -69,12 +68,13 @@ bool split_block(const float* from, size_t depth, size_t vectors, uint16_t* to) 
     return finite;
 }
 
-// As block_of; x is [16 rows][tile][part][row][32]. Of the last tile's rows only those that there
-// are may be touched in `out`: behind them are other timesteps. For between() see simd/tiles.h.
+// As block_of; x is [`most` of 16 rows][tile][part][row][32]. Of the last tile's rows only those
+// that there are may be touched in `out`: behind them are other timesteps. For between() see
+// simd/tiles.h.
 template <int V, int parts>
-void tile_block_of(const uint16_t* w, size_t depth, const uint16_t* x, size_t count, float* out,
-                   size_t stride, auto ready, auto between, auto done) {
-    constexpr size_t most = tile_rows_at_once, row = V * lanes<float>;
+void tile_block_of(const uint16_t* w, size_t depth, const uint16_t* x, size_t count, size_t most,
+                   float* out, size_t stride, auto ready, auto between, auto done) {
+    constexpr size_t row = V * lanes<float>;
     const size_t tiles = tiles_in(depth);
     const auto add = [&] {
         if constexpr (parts == 3)
@@ -90,7 +90,7 @@ void tile_block_of(const uint16_t* w, size_t depth, const uint16_t* x, size_t co
             add();
             store_tiles<V>(out, stride);
         } else {
-            alignas(64) float edge[most * row];
+            alignas(64) float edge[tile_rows_at_once * row];
             for (size_t r = 0; r < height; ++r)
                 __builtin_memcpy(edge + r * row, out + r * stride, row * sizeof(float));
             load_tiles<V>(edge, row);
@@ -106,9 +106,9 @@ void tile_block_of(const uint16_t* w, size_t depth, const uint16_t* x, size_t co
 
 template <int parts>
 void tile_block(size_t vectors, const uint16_t* w, size_t depth, const uint16_t* x, size_t count,
-                float* out, size_t stride, auto ready, auto between, auto done) {
+                size_t most, float* out, size_t stride, auto ready, auto between, auto done) {
     const auto of = [&](auto v) {
-        tile_block_of<v.value, parts>(w, depth, x, count, out, stride, ready, between, done);
+        tile_block_of<v.value, parts>(w, depth, x, count, most, out, stride, ready, between, done);
     };
     switch (vectors) {
         case 1: return of(std::integral_constant<int, 1>());
@@ -131,20 +131,19 @@ class Split {
     }
 
 #ifdef ELMAN_TILES
-    // Makes tiles of this thread's registers.
-    void prepare() const {
-        if (parts_) shape_tiles(tile_rows_at_once);
-    }
-
-    // Whether tiles are to multiply these rows, which it then has. The parts of what is not finite
-    // do not add up to it, and for few rows tiles are no faster.
+    // Whether tiles are to multiply these rows, which it then has, in tiles of nearly the same
+    // height: lower ones are sooner. The parts of what is not finite do not add up to it, and for
+    // few rows tiles are no faster.
     bool take(const float* const* rows, size_t count, size_t depth) {
-        if (parts_ > 1 && count < few) return false;
+        if (count < (parts_ > 1 ? few : 1)) return false;
         const size_t step = static_cast<size_t>(parts_) * tile_size;
+        const size_t high = (count + tile_rows_at_once - 1) / tile_rows_at_once;
+        height_ = (count + high - 1) / high;
+        shape_tiles(height_, static_cast<size_t>(parts_));
         bool finite = true;
         for (size_t i = 0; i < count && finite; ++i) {
-            uint16_t* const to = codes_.get() + i / tile_rows_at_once * tiles_in(depth) * step +
-                                 i % tile_rows_at_once * tile_depth;
+            uint16_t* const to =
+                codes_.get() + i / height_ * tiles_in(depth) * step + i % height_ * tile_depth;
             if (parts_ == 1)
                 split_row<1>(rows[i], depth, to, step, tile_size);
             else
@@ -152,16 +151,16 @@ class Split {
         }
         return finite;
     }
-#else
-    void prepare() const {}
 #endif
     const uint16_t* get() const { return codes_.get(); }
     int parts() const { return parts_; }
+    size_t height() const { return height_; }  // of the tiles
 
-    static constexpr size_t few = 10;
+    static constexpr size_t few = 8;
 
   private:
     int parts_ = 0;
+    size_t height_ = 0;
     Scratch<uint16_t> codes_;
 };
 

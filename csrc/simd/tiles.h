@@ -19,16 +19,17 @@ constexpr size_t tiles_in(size_t inputs) {
     return (inputs + tile_depth - 1) / tile_depth;
 }
 
-// Makes tiles of this thread's registers, where they are not yet: 0 to 3 sums, 4 inputs, 5 to 7
-// weights. They are left so for the next timestep: to look takes 5 ns, to load the shapes 56.
-inline void shape_tiles(size_t rows) {
+// Makes tiles of this thread's registers, where they are not yet: 0 to 3 sums, from 4 on inputs, of
+// as many parts, and the others weights. They are left so for the next timestep: to look takes 5
+// ns, to load the shapes 56.
+inline void shape_tiles(size_t rows, size_t inputs) {
     struct alignas(64) {
         uint8_t palette = 1, first_row = 0, reserved[14] = {};
         uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
         uint8_t rows[16] = {};
     } shape;
     const size_t high = rows < tile_rows_at_once ? rows : tile_rows_at_once;
-    for (int i = 0; i < 8; ++i) shape.rows[i] = static_cast<uint8_t>(i < 5 ? high : 16);
+    for (size_t i = 0; i < 8; ++i) shape.rows[i] = static_cast<uint8_t>(i < 4 + inputs ? high : 16);
     alignas(64) uint8_t known[64];
     _tile_storeconfig(known);
     asm volatile("" ::: "memory");  // the intrinsics do not say what they read and write
@@ -155,26 +156,49 @@ ELMAN_INLINE Vec<float> upper(Vec<float>& v) {
     return near - near == 0 ? near : whole;
 }
 
-// Each number as a sum of `parts` in bfloat16, the next what the last have left over: two are exact
-// to 2^-17 of it, three to its last bit. 32 numbers after 32 go `step` apart, parts `stride`.
-// Returns whether all are finite, rounded too.
+// Two numbers as three in bfloat16 each, the next what the last have left over, exact to their last
+// bits: in every part the first number is in the lower half. What is left over to `first` and
+// `second` is not a number where they are not finite, or rounded are not.
+ELMAN_INLINE void split_pair(Vec<float>& first, Vec<float>& second, Vec<int32_t> (&parts)[3]) {
+    constexpr int32_t upper = int32_t(0xFFFF0000);
+    for (int part = 0; part < 3; ++part) {
+        const auto near = [&](Vec<float>& low) {
+            const Vec<int32_t> bits = ((Vec<int32_t>)low + 0x8000) & upper;
+            low -= (Vec<float>)bits;
+            return bits;
+        };
+        // The last parts are short enough as they are.
+        const Vec<int32_t> one = part < 2 ? near(first) : (Vec<int32_t>)first;
+        const Vec<int32_t> other = part < 2 ? near(second) : (Vec<int32_t>)second;
+        parts[part] = (Vec<int32_t>)((Vec<uint32_t>)one >> 16) | (other & upper);
+    }
+}
+
+// A row in bfloat16, 32 numbers after 32, `step` apart: as they are rounded; and what that leaves
+// over, exact to 2^-17, `stride` behind them; or all three parts of pairs that are 16 apart.
+// Returns whether those are finite.
 template <int parts>
 bool split_row(const float* row, size_t n, uint16_t* to, size_t step, size_t stride) {
     constexpr size_t L = lanes<float>;
-    constexpr float largest = 0x1.fep127f;
-    Vec<float> bad{};
+    Vec<float> left{};
     for (size_t i = 0; i < n; i += tile_depth, to += step) {
         Vec<float> low[2] = {load<float>(row + i, n - i),
                              i + L < n ? load<float>(row + i + L, n - i - L) : Vec<float>{}};
-        for (const Vec<float> v : low)
-            bad += magnitude<float>(v) <= largest ? Vec<float>{} : broadcast<float>(1);
-        for (int part = 0; part + 1 < parts; ++part) {
+        if constexpr (parts == 3) {
+            Vec<int32_t> pairs[3];
+            split_pair(low[0], low[1], pairs);
+            for (size_t part = 0; part < 3; ++part)
+                __builtin_memcpy(to + part * stride, &pairs[part], sizeof pairs[part]);
+            left += low[0] + low[1];
+            continue;
+        }
+        if (parts == 2) {
             const Vec<float> high[2] = {upper(low[0]), upper(low[1])};
-            narrow(high[0], high[1], to + part * stride);
+            narrow(high[0], high[1], to);
         }
         narrow(low[0], low[1], to + (parts - 1) * stride);
     }
-    return sum<float>(bad) == 0;
+    return sum<float>(left - left) == 0;
 }
 
 }  // namespace elman::ELMAN_ISA

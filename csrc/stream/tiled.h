@@ -40,7 +40,7 @@ struct Tiled {
     using Tiles = TilePanel;
     static constexpr size_t group = 2, chains = 1, parts = 2, rows = tile_rows_at_once / parts;
 
-    static void prepare(size_t batch) { shape_tiles(batch * parts); }
+    static void prepare(size_t batch) { shape_tiles(batch * parts, 1); }
     static Code encode(const float* row, size_t n, Operand* codes, size_t stride) {
         split_row<2>(row, n, codes, tile_depth, stride);
         return {};
