@@ -17,8 +17,8 @@ Arrays = Mapping[str, NDArray[Any]]
 FLOAT32 = 1e-5
 SGEMM = 1024  # rows and columns of the product whose rate is the peak
 # Seconds that a turn lasts at least, and as long before it the same calls go untimed: its threads
-# wake up and its data come back into the cache. Systems may wake two threads on one core: both were
-# seen to stay there for 15 ms, with the other core idle.
+# wake up and its data come back into the cache. Systems may wake two threads on one core: one time
+# in ten they were seen to stay there for 10 ms and more, with the other core idle.
 SLOT = 0.02
 # Seconds for the threads of whoever came before to fall asleep. onnxruntime's were seen to spin for
 # more than 20 ms after a call; an sgemm that followed took three times as long.
