@@ -98,9 +98,9 @@ def take_turns(runs: Mapping[str, Callable[[], Any]], seconds: float) -> dict[st
 
 
 def _length(run: Callable[[], Any]) -> float:
-    """Seconds of one call: a short one is called again, since the first may have been cold."""
+    """Seconds of one call; the first of a short one may be cold, and ten times as long."""
     first = _clock(run, 1)
-    return first if first > SLOT else min(_clock(run, 1) for _ in range(3))
+    return first if first > 10 * SLOT else min(_clock(run, 1) for _ in range(3))
 
 
 def _clock(run: Callable[[], Any], repeats: int) -> float:

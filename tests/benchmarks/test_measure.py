@@ -90,11 +90,11 @@ def test_turns_alternate_and_each_has_its_rounds(monkeypatch):
 
     monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(measure.time, "sleep", lambda seconds: None)
-    runs = {"a": run("a", 0.125), "b": run("b", 0.25), "slow": run("slow", 5.0)}
-    times = take_turns(runs, 3.0)
-    assert times["a"] == pytest.approx([0.125] * 8)
-    assert times["b"] == pytest.approx([0.25] * 5)
-    assert times["slow"] == pytest.approx([5.0])  # one call takes more than its share of 1 s
+    runs = {"a": run("a", 0.25), "b": run("b", 0.5), "slow": run("slow", 5.0)}
+    times = take_turns(runs, 6.0)
+    assert times["a"] == pytest.approx([0.25] * 8)
+    assert times["b"] == pytest.approx([0.5] * 5)
+    assert times["slow"] == pytest.approx([5.0])  # one call takes more than its share of 2 s
     assert calls[:9] == ["a", "b", "slow", "a", "b", "b", "a", "a", "b"]
 
 
@@ -116,7 +116,7 @@ def test_how_often_a_call_fits_a_turn_is_not_what_the_first_says(monkeypatch):
     clock, calls = [0.0], []
 
     def call():
-        clock[0] += 1 / 256 if calls else 1 / 64
+        clock[0] += 1 / 256 if calls else 1 / 8
         calls.append(clock[0])
 
     monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])
