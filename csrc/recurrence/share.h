@@ -4,6 +4,8 @@
 // after every timestep. Rows never meet, but every core reads all weights.
 #pragma once
 
+#include <algorithm>
+
 #include "recurrence/pack.h"
 #include "recurrence/sequence.h"
 #include "simd/vector.h"
@@ -24,11 +26,13 @@ struct Share {
     // `whole`: all units of a row must be one thread's.
     Share(const Sequence<T>& s, const Team& team, bool whole)
         : panel_end((s.units + L - 1) / L), index(team.index), threads(team.count) {
-        // Weights that leave half of a core's cache free are no reason to meet.
+        // Weights that leave half of a core's cache free are no reason to meet. For fewer rows they
+        // are read as often, and have to be smaller.
         constexpr size_t cache = size_t(1) << 20, enough = 16;
         const size_t bytes = tiled<T> && s.bfloat16 ? 2 : sizeof(T);
         const size_t weights = gates_of(s.cell) * s.units * (s.order * s.units + s.inputs);
-        const bool small = weights * bytes <= cache && s.batch >= enough * team.count;
+        const size_t each = std::min(s.batch / team.count, enough);
+        const bool small = 2 * each >= enough && weights * bytes * enough <= cache * each;
         by_rows = team.count > 1 && (whole || panel_end < team.count || small);
         together = s.active[s.running - 1] < s.batch ? 0 : 3;
         while (together && s.batch < team.count << together) --together;
