@@ -1,11 +1,18 @@
 """What several folders of tests use."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from elman.core import native
+
+
+def pytest_configure() -> None:
+    """A script's ``&`` has its child ignore Ctrl-C, and so what the tests start would ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
