@@ -109,11 +109,13 @@ ELMAN_INLINE void add_tiles(const uint16_t* w, size_t tiles, const uint16_t* x, 
 template <int V>
 ELMAN_INLINE void add_split_tiles(const uint16_t* w, size_t tiles, const uint16_t* x,
                                   auto between) {
+    alignas(64) uint16_t nowhere[tile_size];
     asm volatile("" ::: "memory");
     for (size_t k = 0; k < tiles; ++k, x += 3 * tile_size) {
         _tile_loadd(4, x, 64);
         _tile_loadd(5, x + tile_size, 64);
         _tile_loadd(6, x + 2 * tile_size, 64);
+        _tile_stored(6, nowhere, 64);
 #define ELMAN_VECTOR(v)                        \
     if constexpr (v < V) {                     \
         _tile_loadd(7, w, 64);                 \
