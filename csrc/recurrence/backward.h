@@ -76,7 +76,8 @@ class Backward {
             if (next < s.running && d.start[next] > 0) continue;
             through_input(i, open);
             outer.add(std::min(t, s.time(whole - 1)), std::max(t, s.time(whole - 1)) + 1);
-            team.meet();  // before others' rows are written over
+            // Before others' rows are written over; where all rows go on, each has its own place.
+            if (!products.by_rows || s.active[s.running - 1] < s.batch) team.meet();
             whole = open = i;
         }
         for (size_t t = team.index; d.x && t < s.steps; t += team.count)

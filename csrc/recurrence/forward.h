@@ -122,7 +122,7 @@ class Forward {
         // chains of short operations, then overlap. A normalisation needs all products anyway.
         const bool at_once = !s.gain_hh && count > 2;
         const auto done = [&](size_t panel, size_t i) {
-            if (at_once) finish(t, i, panel);
+            if (at_once) activate(t, i, panel), put_out(t, i, panel);
         };
         T* const first = sums + (s.gain_hh ? products.panel * G * L : base * stride);
         for (size_t i = 0; s.gain_hh && i < all; ++i)
@@ -174,11 +174,6 @@ class Forward {
         for (count = 0; s.gain_ih && i < piece_end; ++i)
             for (size_t r = 0; r < share.rows(s.active[s.time(i)]); ++r, ++count)
                 normalise_a(s.row(s.time(i), share.row_at(r)), u.get() + count * stride);
-    }
-
-    void finish(size_t t, size_t i, size_t panel) {
-        activate(t, i, panel);
-        put_out(t, i, panel);
     }
 
     T* product_at(size_t i, size_t panel) const {
@@ -240,9 +235,10 @@ class Forward {
         const size_t n = s.units - col, at = s.place(t, b) * s.units + col;
         T* const product = product_at(i, panel);
         Vec<T> v[G], w[G];
-        for (size_t g = 0; g < G; ++g) w[g] = load<T>(product + g * L), v[g] = Vec<T>{};
-        if (s.gain_hh)
-            for (size_t g = 0; g < G; ++g) v[g] = load<T>(input_at(i, panel) + g * L);
+        for (size_t g = 0; g < G; ++g) {
+            w[g] = load<T>(product + g * L);
+            v[g] = s.gain_hh ? load<T>(input_at(i, panel) + g * L) : Vec<T>{};
+        }
         if constexpr (lstm) {
             for (size_t g = 0; g < G; ++g) v[g] += w[g];
             Vec<T> p[3] = {};

@@ -31,11 +31,12 @@ struct Share {
         constexpr size_t cache = size_t(1) << 20, enough = 16;
         const size_t bytes = tiled<T> && s.bfloat16 ? 2 : sizeof(T);
         const size_t weights = gates_of(s.cell) * s.units * (s.order * s.units + s.inputs);
-        const size_t each = std::min(s.batch / team.count, enough);
-        const bool small = 2 * each >= enough && weights * bytes * enough <= cache * each;
+        const size_t each = std::max(s.batch / team.count, size_t(1));
+        const size_t few = std::min(cache / 2, cache / 8 * each);
+        const bool small = weights * bytes <= (each < enough ? few : cache);
         by_rows = team.count > 1 && (whole || panel_end < team.count || small);
         together = s.active[s.running - 1] < s.batch ? 0 : 3;
-        while (together && s.batch < team.count << together) --together;
+        while (together && s.batch % (team.count << together)) --together;
         if (by_rows) return;
         panel = panel_end * team.index / team.count;
         panel_end = panel_end * (team.index + 1) / team.count;
