@@ -140,16 +140,16 @@ class Split {
         const size_t high = (count + tile_rows_at_once - 1) / tile_rows_at_once;
         height_ = (count + high - 1) / high;
         shape_tiles(height_, static_cast<size_t>(parts_));
-        bool finite = true;
-        for (size_t i = 0; i < count && finite; ++i) {
+        Vec<float> left{};
+        for (size_t i = 0; i < count; ++i) {
             uint16_t* const to =
                 codes_.get() + i / height_ * tiles_in(depth) * step + i % height_ * tile_depth;
             if (parts_ == 1)
-                split_row<1>(rows[i], depth, to, step, tile_size);
+                split_row<1>(rows[i], depth, to, step, tile_size, left);
             else
-                finite = split_row<3>(rows[i], depth, to, step, tile_size);
+                split_row<3>(rows[i], depth, to, step, tile_size, left);
         }
-        return finite;
+        return sum<float>(left - left) == 0;
     }
 #endif
     const uint16_t* get() const { return codes_.get(); }

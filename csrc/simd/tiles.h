@@ -178,12 +178,12 @@ ELMAN_INLINE void split_pair(Vec<float>& first, Vec<float>& second, Vec<int32_t>
 }
 
 // A row in bfloat16, 32 numbers after 32, `step` apart: as they are rounded; and what that leaves
-// over, exact to 2^-17, `stride` behind them; or all three parts of pairs that are 16 apart.
-// Returns whether those are finite.
+// over, exact to 2^-17, `stride` behind them; or all three parts of pairs that are 16 apart, and to
+// `left` is added what these leave over.
 template <int parts>
-bool split_row(const float* row, size_t n, uint16_t* to, size_t step, size_t stride) {
+ELMAN_INLINE void split_row(const float* row, size_t n, uint16_t* to, size_t step, size_t stride,
+                            Vec<float>& left) {
     constexpr size_t L = lanes<float>;
-    Vec<float> left{};
     for (size_t i = 0; i < n; i += tile_depth, to += step) {
         Vec<float> low[2] = {load<float>(row + i, n - i),
                              i + L < n ? load<float>(row + i + L, n - i - L) : Vec<float>{}};
@@ -201,7 +201,6 @@ bool split_row(const float* row, size_t n, uint16_t* to, size_t step, size_t str
         }
         narrow(low[0], low[1], to + (parts - 1) * stride);
     }
-    return sum<float>(left - left) == 0;
 }
 
 }  // namespace elman::ELMAN_ISA

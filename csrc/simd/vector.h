@@ -3,8 +3,13 @@
 // code that it does not understand. ELMAN_ISA and ELMAN_VECTOR_BYTES come from the file that does.
 #pragma once
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #define ELMAN_INLINE inline __attribute__((always_inline))
@@ -46,19 +51,52 @@ ELMAN_INLINE void store(T* p, Vec<T> v) {
     __builtin_memcpy(p, &v, sizeof v);
 }
 
+// Which lanes are the first n, of which there are not as many as lanes.
+#if defined(__AVX512F__)
+template <class T>
+using Mask = std::conditional_t<sizeof(T) == 4, __mmask16, __mmask8>;
+template <class T>
+ELMAN_INLINE Mask<T> mask_of(size_t n) {
+    return static_cast<Mask<T>>((1u << n) - 1);
+}
+#elif defined(__AVX2__)
+template <class T>
+ELMAN_INLINE __m256i mask_of(size_t n) {
+    Vec<Int<T>> at;
+    for (size_t i = 0; i < lanes<T>; ++i) at[i] = static_cast<Int<T>>(i);
+    return (__m256i)(at < static_cast<Int<T>>(n));
+}
+#endif
+
 // The first n elements, and zeros behind them; all where n reaches the number of lanes.
 template <class T>
 ELMAN_INLINE Vec<T> load(const T* p, size_t n) {
     if (n >= lanes<T>) return load<T>(p);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_loadu_ps(mask_of<T>(n), p);
+    if constexpr (sizeof(T) == 8) return (Vec<T>)_mm512_maskz_loadu_pd(mask_of<T>(n), p);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm256_maskload_ps(p, mask_of<T>(n));
+    if constexpr (sizeof(T) == 8) return (Vec<T>)_mm256_maskload_pd(p, mask_of<T>(n));
+#else
     Vec<T> v{};
     for (size_t i = 0; i < n; ++i) v[i] = p[i];
     return v;
+#endif
 }
 
 template <class T>
 ELMAN_INLINE void store(T* p, Vec<T> v, size_t n) {
     if (n >= lanes<T>) return store<T>(p, v);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, mask_of<T>(n), (__m512)v);
+    if constexpr (sizeof(T) == 8) _mm512_mask_storeu_pd(p, mask_of<T>(n), (__m512d)v);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4) _mm256_maskstore_ps(p, mask_of<T>(n), (__m256)v);
+    if constexpr (sizeof(T) == 8) _mm256_maskstore_pd(p, mask_of<T>(n), (__m256d)v);
+#else
     for (size_t i = 0; i < n; ++i) p[i] = v[i];
+#endif
 }
 
 template <class T>
@@ -100,8 +138,9 @@ ELMAN_INLINE T sum(Vec<T> v) {
 // v with zeros behind its first n lanes.
 template <class T>
 ELMAN_INLINE Vec<T> first(Vec<T> v, size_t n) {
-    for (size_t i = n; i < lanes<T>; ++i) v[i] = 0;
-    return v;
+    alignas(Vec<T>) T all[lanes<T>];
+    store<T>(all, v);
+    return load<T>(all, n);
 }
 
 // Rows become columns: at every step two blocks of lanes change places.

@@ -42,7 +42,8 @@ struct Tiled {
 
     static void prepare(size_t batch) { shape_tiles(batch * parts, 1); }
     static Code encode(const float* row, size_t n, Operand* codes, size_t stride) {
-        split_row<2>(row, n, codes, tile_depth, stride);
+        Vec<float> left{};
+        split_row<2>(row, n, codes, tile_depth, stride, left);
         return {};
     }
 };
