@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from elman import nn
 from elman.errors import UsageError
-from elman.nn import fused, implementation
+from elman.nn import fused, implementation, native
 from elman.nn.functional import layer
 from elman.nn.loop import Conditions
 from elman.reference import backward, build, forward
@@ -147,3 +148,25 @@ def test_the_choice_ends_with_its_context(monkeypatch: pytest.MonkeyPatch) -> No
         assert asked == ["fused"]
     layer(*arguments, Conditions())
     assert asked == ["fused", "fused"]  # so few timesteps are not worth a call of the core
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch", "learning", "by"),
+    [(8, 3, False, "fused"), (9, 3, False, "core"), (8, 64, False, "core"), (8, 3, True, "core")],
+)
+def test_packing_large_weights_is_not_worth_a_few_rows(
+    steps: int, batch: int, learning: bool, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,024 units are 8 MiB of weights, which the core packs for any number of timesteps."""
+    made, asked, run = nn.RNN(1024, 1024), list[str](), fused.run
+
+    def core(*given: Any, trajectory: bool, **how: Any) -> tuple[Any, ...]:
+        asked.append("core")
+        return (*run(*given[:4], **how), None)
+
+    monkeypatch.setattr(fused, "run", lambda *p, **q: asked.append("fused") or run(*p, **q))
+    monkeypatch.setattr(native, "run", core)
+    monkeypatch.setattr(native, "supports", lambda *_: True)
+    with torch.set_grad_enabled(learning):
+        made(torch.zeros(steps, batch, 1024))
+    assert asked == [by]

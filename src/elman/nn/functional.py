@@ -18,6 +18,8 @@ from elman.spec import LayerSpec
 
 IMPLEMENTATIONS = ("auto", "core", "loop", "fused")
 _SHORT = {"elman": 4, "gru": 2, "lstm": 2}  # timesteps
+_FEW = 64  # rows
+_PACKED = 2 << 20  # bytes of weights that the core packs while a few rows take one timestep
 _chosen: ContextVar[str] = ContextVar("implementation", default="auto")
 
 
@@ -109,7 +111,12 @@ def _is_short(spec: LayerSpec, x: Tensor, around: Conditions, trajectory: bool) 
         return False
     if around.lengths is not None or around.resets is not None:
         return False
-    return x.shape[0] <= _SHORT[spec.cell]
+    steps, batch, inputs = x.shape
+    more = 0
+    if batch < _FEW and not torch.is_grad_enabled() and spec.cell != "lstm":
+        shape = spec.parameter_shapes["weight_hh"]
+        more = shape[0] * (shape[1] + inputs) * x.itemsize // _PACKED
+    return steps <= _SHORT[spec.cell] + more
 
 
 def _forward_mode() -> bool:

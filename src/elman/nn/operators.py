@@ -33,6 +33,7 @@ Shapes = dict[str, tuple[int, ...]]
 _NAMES = {t: str(t).removeprefix("torch.") for t in (torch.float32, torch.float64, torch.bfloat16)}
 # The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")
+_ALONE = 1 << 20  # multiplications that are over sooner than another thread is awake
 _WIDEST = 2048  # inputs: the core reads all weights of a few units at once, from its cache
 _SUMMED = ("bias_ih", "bias_hh", "norm_ih", "norm_hh", "peephole", "norm_c", "norm_c_bias")
 
@@ -246,6 +247,8 @@ def _options(call: Call, given: Named) -> dict[str, str | int | bool]:
     x = given["x"]
     steps, batch = x.shape[:2]
     keep = given.get("keep_h", given.get("keep_c"))
+    width, past = given["weight_hh"].shape
+    work = steps * batch * width * (past + x.shape[2])
     return {
         "cell": cell,
         "order": order,
@@ -254,9 +257,9 @@ def _options(call: Call, given: Named) -> dict[str, str | int | bool]:
         "steps": steps,
         "batch": batch,
         "inputs": x.shape[2] if _in_core(flags, given) else 0,
-        "units": given["weight_hh"].shape[0] // len(CELLS[cell].gates),
+        "units": width // len(CELLS[cell].gates),
         "saving": "saving" in flags,
         "bfloat16": "bfloat16" in flags,
         "keep_is_constant": keep is not None and keep.ndim == 1,
-        "threads": threads(torch.get_num_threads()),
+        "threads": threads(torch.get_num_threads() if work > _ALONE else 1),
     }
