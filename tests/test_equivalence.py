@@ -18,11 +18,7 @@ from elman import nn
 from elman.reference import backward, build, forward
 from elman.spec import LayerSpec, suffix
 
-pytestmark = [
-    pytest.mark.usefixtures("memory_of_nans"),
-    # What torch.nn says too, once a process: projections are not oneDNN's but ATen's.
-    pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning"),
-]
+pytestmark = pytest.mark.usefixtures("memory_of_nans")
 
 Answers = dict[str, np.ndarray[Any, Any]]
 IMPLEMENTATIONS = ("core", "loop", "fused")

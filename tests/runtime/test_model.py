@@ -74,7 +74,6 @@ class Network(torch.nn.Module):
         return x
 
 
-@pytest.mark.filterwarnings("ignore:LSTM with projections")
 @pytest.mark.parametrize("seed", range(220))
 def test_runtime_is_the_network(tmp_path, seed):
     network = Network(seed).eval()
