@@ -17,8 +17,8 @@ constexpr size_t input_rows = 64;
 template <class T>
 int parts_of(const Sequence<T>& s, const Share<T>& share, size_t steps) {
     constexpr size_t worth = 128;
+    if (s.bfloat16) return bfloat16_products<T> ? 1 : 0;
     if (!tiled<T>) return 0;
-    if (s.bfloat16) return 1;
     const size_t rows = share.rows(s.active[0]);
     return rows * steps >= Split<T>::few && rows * s.running >= worth ? 3 : 0;
 }
@@ -50,7 +50,7 @@ void multiply(const Packed<T>& weights, Split<T>& split, const T* const* rows, s
               size_t stride, bool back, Ready ready, Done done) {
     const size_t depth = weights.depth();
     bool on_tiles = false;
-    if constexpr (tiled<T>)
+    if constexpr (bfloat16_products<T>)
         on_tiles = weights.tiles(weights.first()) && split.take(rows, count, depth);
     Later<Done> later{done};
     weights.each(
@@ -60,18 +60,18 @@ void multiply(const Packed<T>& weights, Split<T>& split, const T* const* rows, s
             const auto after = [&](size_t i, size_t n) { done(panel, vectors, i, n); };
             if (!on_tiles)
                 return block<T>(vectors, w, depth, rows, count, to, stride, before, after);
-            if constexpr (tiled<T>) {
-                const uint16_t *const tiles = weights.tiles(panel), *const x = split.get();
-                const size_t most = split.height();
+            if constexpr (bfloat16_products<T>)
                 if (split.parts() == 1)
                     return tile_block<1>(
-                        vectors, tiles, depth, x, count, most, to, stride, before, [] {}, after);
+                        vectors, weights.tiles(panel), depth, split.get(), count, split.height(),
+                        to, stride, before, [] {}, after);
+            if constexpr (tiled<T>) {
                 const auto between = [&] { later.one(); };
                 const auto put_off = [&](size_t i, size_t n) {
                     later.put_off(panel, vectors, i, n);
                 };
-                tile_block<3>(vectors, tiles, depth, x, count, most, to, stride, before, between,
-                              put_off);
+                tile_block<3>(vectors, weights.tiles(panel), depth, split.get(), count,
+                              split.height(), to, stride, before, between, put_off);
             }
         },
         back);

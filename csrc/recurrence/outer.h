@@ -17,7 +17,7 @@ namespace elman::ELMAN_ISA {
 template <class T>
 class Outer {
   public:
-#ifndef ELMAN_TILES
+#ifndef __AVX512BF16__
     Outer(const Sequence<T>&, const Gradients<T>&, const Share<T>&, const Team&) {}
     void add(size_t, size_t) {}
     void put() {}
@@ -25,7 +25,7 @@ class Outer {
     Outer(const Sequence<T>& sequence, const Gradients<T>& gradients, const Share<T>& share,
           const Team& team)
         : s(sequence), d(gradients), share(share), team(team) {
-        if constexpr (tiled<T>) {
+        if constexpr (bfloat16_products<T>) {
             size_t room = divide(0, s.inputs, d.weight_ih, 0);
             room = divide(1, s.order * s.units, d.weight_hh, room);
             if (room == 0) return;
@@ -37,20 +37,20 @@ class Outer {
 
     // Adds what the timesteps from `first` to before `last` are worth, which a and u still hold.
     void add(size_t first, size_t last) {
-        if constexpr (tiled<T>) {
+        if constexpr (bfloat16_products<T>) {
             if (!total) return;
             list(first, last);
+#ifdef ELMAN_TILES
             shape_tiles(tile_rows_at_once, 1);
-            if (s.bfloat16)
-                sum<1>();
-            else
-                sum<3>();
+            if (!s.bfloat16) return sum<3>();
+#endif
+            sum<1>();
         }
     }
 
     // Writes the sums; those of several threads' rows are added, in turn.
     void put() {
-        if constexpr (tiled<T>)
+        if constexpr (bfloat16_products<T>)
             for (size_t turn = 0; total && turn < (share.by_rows ? team.count : 1); ++turn) {
                 if (!share.by_rows || turn == team.index)
                     for (const Strip& strip : strips) put(strip, turn == 0);

@@ -59,7 +59,7 @@ class Packed {
     // Has the weights as sums of `parts` in bfloat16 too, for tiles; three only where all are
     // finite.
     void split(int parts) {
-        if constexpr (tiled<T>) {
+        if constexpr (bfloat16_products<T>) {
             if (parts == 0 || panels() == 0) return;
             parts_ = static_cast<size_t>(parts);
             tiles_ = scratch<uint16_t>(panels() * groups_ * code_row(depth_) * L * parts_);

@@ -61,11 +61,12 @@ void tile(const T* w, size_t depth, const T* const* rows, T* out, size_t stride)
         }
 }
 
-template <class T, int V, int R = 1>
-void tile_of(size_t count, const T* w, size_t depth, const T* const* rows, T* out, size_t stride) {
-    if constexpr (R < tile_rows<V>)
-        if (count > R) return tile_of<T, V, R + 1>(count, w, depth, rows, out, stride);
-    tile<T, V, R>(w, depth, rows, out, stride);
+// use() of a number known at run time, from `least` to `most`, as one of the compiler's.
+template <int most, int least = 1>
+ELMAN_INLINE void constant(size_t number, auto use) {
+    if constexpr (least < most)
+        if (number > least) return constant<most, least + 1>(number, use);
+    use(std::integral_constant<int, least>());
 }
 
 // All rows, in tiles of nearly the same height; ready(first, count) precedes and done(first, count)
@@ -77,7 +78,9 @@ ELMAN_INLINE void block_of(const T* w, size_t depth, const T* const* rows, size_
     for (size_t i = 0; i < tiles; ++i) {
         const size_t first = count * i / tiles, height = count * (i + 1) / tiles - first;
         ready(first, height);
-        tile_of<T, V>(height, w, depth, rows + first, out + first * stride, stride);
+        constant<tile_rows<V>>(height, [&](auto R) {
+            tile<T, V, R.value>(w, depth, rows + first, out + first * stride, stride);
+        });
         done(first, height);
     }
 }
@@ -86,12 +89,9 @@ ELMAN_INLINE void block_of(const T* w, size_t depth, const T* const* rows, size_
 template <class T, class Ready, class Done>
 ELMAN_INLINE void block(size_t width, const T* w, size_t depth, const T* const* rows, size_t count,
                         T* out, size_t stride, Ready ready, Done done) {
-    switch (width) {
-        case 1: return block_of<T, 1>(w, depth, rows, count, out, stride, ready, done);
-        case 2: return block_of<T, 2>(w, depth, rows, count, out, stride, ready, done);
-        case 3: return block_of<T, 3>(w, depth, rows, count, out, stride, ready, done);
-        default: return block_of<T, 4>(w, depth, rows, count, out, stride, ready, done);
-    }
+    constant<4>(width, [&](auto V) {
+        block_of<T, V.value>(w, depth, rows, count, out, stride, ready, done);
+    });
 }
 
 }  // namespace elman::ELMAN_ISA

@@ -29,7 +29,7 @@ struct Share {
         // Weights that leave half of a core's cache free are no reason to meet. For fewer rows they
         // are read as often, and have to be smaller.
         constexpr size_t cache = size_t(1) << 20, enough = 16;
-        const size_t bytes = tiled<T> && s.bfloat16 ? 2 : sizeof(T);
+        const size_t bytes = bfloat16_products<T> && s.bfloat16 ? 2 : sizeof(T);
         const size_t weights = gates_of(s.cell) * s.units * (s.order * s.units + s.inputs);
         const size_t each = std::max(s.batch / team.count, size_t(1));
         const size_t few = std::min(cache / 2, cache / 8 * each);

@@ -10,17 +10,27 @@
 #include "stream/layer.h"
 #ifdef ELMAN_TILES
 #include "simd/tiles.h"
+#elif defined(__AVX512BF16__)
+#include "recurrence/product.h"
+#include "simd/dots.h"
 #endif
 
 namespace elman::ELMAN_ISA {
 
-// Whether there are tiles for numbers of this kind.
+// Whether there are products of bfloat16 for numbers of this kind, and tiles, for those that are
+// as exact as float32 too.
+template <class T>
+inline constexpr bool bfloat16_products = false;
 template <class T>
 inline constexpr bool tiled = false;
 
+#ifdef __AVX512BF16__
+template <>
+inline constexpr bool bfloat16_products<float> = true;
 #ifdef ELMAN_TILES
 template <>
 inline constexpr bool tiled<float> = true;
+#endif
 
 // A tile of weights, 32 rows of 16 lanes, as sums of parts in bfloat16: [part][pair of
 // rows][lane][2]; `turned` it is a tile of rows to be multiplied, [part][lane][pair][2]. row(k)
@@ -68,54 +78,64 @@ bool split_block(const float* from, size_t depth, size_t vectors, uint16_t* to) 
     return finite;
 }
 
-// As block_of; x is [`most` of 16 rows][tile][part][row][32]. Of the last tile's rows only those
-// that there are may be touched in `out`: behind them are other timesteps. For between() see
-// simd/tiles.h.
+#ifdef ELMAN_TILES
+// Adds to `height` rows of `out` the products of as many of x, which are filled up to `most`.
 template <int V, int parts>
-void tile_block_of(const uint16_t* w, size_t depth, const uint16_t* x, size_t count, size_t most,
-                   float* out, size_t stride, auto ready, auto between, auto done) {
+void add_products(const uint16_t* w, size_t tiles, const uint16_t* x, size_t height, size_t most,
+                  float* out, size_t stride, auto between) {
     constexpr size_t row = V * lanes<float>;
-    const size_t tiles = tiles_in(depth);
     const auto add = [&] {
         if constexpr (parts == 3)
             add_split_tiles<V>(w, tiles, x, between);
         else
             add_tiles<V>(w, tiles, x, tile_depth, tile_size);
     };
-    for (size_t first = 0; first < count; first += most, out += most * stride) {
-        const size_t height = count - first < most ? count - first : most;
-        ready(first, height);
-        if (height == most) {
-            load_tiles<V>(out, stride);
-            add();
-            store_tiles<V>(out, stride);
-        } else {
-            alignas(64) float edge[tile_rows_at_once * row];
-            for (size_t r = 0; r < height; ++r)
-                __builtin_memcpy(edge + r * row, out + r * stride, row * sizeof(float));
-            load_tiles<V>(edge, row);
-            add();
-            store_tiles<V>(edge, row);
-            for (size_t r = 0; r < height; ++r)
-                __builtin_memcpy(out + r * stride, edge + r * row, row * sizeof(float));
-        }
-        x += tiles * parts * tile_size;
-        done(first, height);
+    if (height == most) {
+        load_tiles<V>(out, stride);
+        add();
+        store_tiles<V>(out, stride);
+    } else {
+        alignas(64) float edge[tile_rows_at_once * row];
+        for (size_t r = 0; r < height; ++r)
+            __builtin_memcpy(edge + r * row, out + r * stride, row * sizeof(float));
+        load_tiles<V>(edge, row);
+        add();
+        store_tiles<V>(edge, row);
+        for (size_t r = 0; r < height; ++r)
+            __builtin_memcpy(out + r * stride, edge + r * row, row * sizeof(float));
     }
 }
+#else
+template <int V, int parts>
+void add_products(const uint16_t* w, size_t tiles, const uint16_t* x, size_t height, size_t,
+                  float* out, size_t stride, auto) {
+    static_assert(parts == 1);
+    const size_t count = (height + tile_rows<V> - 1) / tile_rows<V>;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t first = height * i / count;
+        constant<tile_rows<V>>(height * (i + 1) / count - first, [&](auto R) {
+            dots<V, R.value>(w, tiles, x + first * tile_depth, out + first * stride, stride);
+        });
+    }
+}
+#endif
 
+// As block; x is [`most` of 16 rows][tile][part][row][32]. Of the last tile's rows only those that
+// there are may be touched in `out`: behind them are other timesteps. For between() see
+// simd/tiles.h.
 template <int parts>
 void tile_block(size_t vectors, const uint16_t* w, size_t depth, const uint16_t* x, size_t count,
                 size_t most, float* out, size_t stride, auto ready, auto between, auto done) {
-    const auto of = [&](auto v) {
-        tile_block_of<v.value, parts>(w, depth, x, count, most, out, stride, ready, between, done);
-    };
-    switch (vectors) {
-        case 1: return of(std::integral_constant<int, 1>());
-        case 2: return of(std::integral_constant<int, 2>());
-        case 3: return of(std::integral_constant<int, 3>());
-        default: return of(std::integral_constant<int, 4>());
-    }
+    const size_t tiles = tiles_in(depth);
+    constant<4>(vectors, [&](auto V) {
+        for (size_t first = 0; first < count; first += most, x += tiles * parts * tile_size) {
+            const size_t height = count - first < most ? count - first : most;
+            ready(first, height);
+            add_products<V.value, parts>(w, tiles, x, height, most, out + first * stride, stride,
+                                         between);
+            done(first, height);
+        }
+    });
 }
 #endif
 
@@ -130,7 +150,7 @@ class Split {
         if (all) codes_ = scratch<uint16_t>(all);
     }
 
-#ifdef ELMAN_TILES
+#ifdef __AVX512BF16__
     // Whether tiles are to multiply these rows, which it then has, in tiles of nearly the same
     // height: lower ones are sooner. The parts of what is not finite do not add up to it, and for
     // few rows tiles are no faster.
@@ -139,7 +159,9 @@ class Split {
         const size_t step = static_cast<size_t>(parts_) * tile_size;
         const size_t high = (count + tile_rows_at_once - 1) / tile_rows_at_once;
         height_ = (count + high - 1) / high;
+#ifdef ELMAN_TILES
         shape_tiles(height_, static_cast<size_t>(parts_));
+#endif
         Vec<float> left{};
         for (size_t i = 0; i < count; ++i) {
             uint16_t* const to =

@@ -42,6 +42,9 @@ std::vector<const Kernels*> available() {
     if (!__builtin_cpu_supports("avx512vnni")) return found;
     found.push_back(&Kernels::avx512vnni);
 #endif
+#ifdef ELMAN_BF16
+    if (__builtin_cpu_supports("avx512bf16")) found.push_back(&Kernels::avx512bf16);
+#endif
 #ifdef ELMAN_AMX
     if (has_tiles()) found.push_back(&Kernels::amx);
 #endif

@@ -44,6 +44,7 @@ constexpr Kernels table = {
     ELMAN_VECTOR_BYTES,
     Int8::group,
     tiled<float>,
+    bfloat16_products<float>,
 };
 
 }  // namespace elman::ELMAN_ISA

@@ -2,17 +2,18 @@
 
 :mod:`elman.nn.traced` makes operators of :func:`forward` and :func:`backward`. The core gets arrays
 by pointer and is linked to no version of PyTorch. What runs in order is the core's, and so is
-``W_ih x``, which it computes piece by piece; the sums over all timesteps that are the gradients of
-the weights are its work with AMX, and else PyTorch's matrix products. So is the input part where it
-is very wide, or without AMX rounded to bfloat16.
+``W_ih x``, which it computes piece by piece. The sums over all timesteps that are the gradients of
+the weights are its work with AMX, or rounded to bfloat16 where the processor multiplies that; else
+they are PyTorch's matrix products. So is the input part where it is very wide, or rounded to
+bfloat16 that the processor does not multiply.
 
 Tensors come by name. In are ``x`` (T, B, D), the parameters of ``LayerSpec.parameter_shapes``
 without the initial states, and, k being the order, ``first_h`` (k, B, H), ``first_c`` (B, H), with
 resets ``initial_h``, ``initial_c`` and ``resets`` (T, B) uint8, and ``lengths`` (B,) int64,
 ``mask`` (B, k*H), ``keep_h`` and ``keep_c`` (T, B, H) or (H,). Out are those of :func:`results`.
 Flags of a call: "relu", "reverse", "saving" where a backward pass may follow, "bfloat16" where
-matrix products round to it (what runs in order stays as precise as it was), and "tiles" where the
-core has those of AMX: what an operator returns follows from its arguments, since graphs are kept.
+matrix products round to it, and "products" where they are all the core's, sums over time included:
+what an operator returns follows from its arguments, since graphs are kept.
 """
 
 import os
@@ -225,7 +226,7 @@ def _rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
 
 def _in_core(flags: str, given: Named) -> bool:
     """Whether the core multiplies ``W_ih x`` itself, piece by piece where it needs it."""
-    exact = "bfloat16" not in flags or "tiles" in flags
+    exact = "bfloat16" not in flags or "products" in flags
     # One row of a normalised layer is one thread's; PyTorch's product is everybody's.
     shared = "norm_ih" not in given or given["x"].shape[1] > 1
     return exact and shared and given["x"].shape[2] <= _WIDEST
@@ -233,7 +234,7 @@ def _in_core(flags: str, given: Named) -> bool:
 
 def _sums_in_core(flags: str, given: Named) -> bool:
     """Whether the core adds up the gradients of the weights too."""
-    return "tiles" in flags and given["x"].dtype == torch.float32
+    return "products" in flags and given["x"].dtype == torch.float32
 
 
 def _found_in_core(flags: str, given: Named) -> set[str]:
