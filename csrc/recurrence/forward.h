@@ -121,14 +121,18 @@ class Forward {
         // One or two rows are finished after all products: the gates of several panels, long
         // chains of short operations, then overlap. A normalisation needs all products anyway.
         const bool at_once = !s.gain_hh && count > 2;
-        const auto done = [&](size_t panel, size_t i) {
-            if (at_once) activate(t, i, panel), put_out(t, i, panel);
+        const auto done = [&](size_t panel, size_t vectors, size_t next, size_t height) {
+            for (size_t p = panel; at_once && p < panel + vectors / G; ++p) {
+                for (size_t i = next; i < next + height; ++i) activate(t, i, p);
+                for (size_t i = next; i < next + height; ++i) put_out(t, i, p);
+            }
         };
         T* const first = sums + (s.gain_hh ? products.panel * G * L : base * stride);
         for (size_t i = 0; s.gain_hh && i < all; ++i)
             std::fill_n(first + i * stride, products.panels() * G * L, T(0));
-        const auto ready = [&](size_t panel, size_t i) {
-            if (!s.gain_hh) begin(t, i, panel);
+        const auto ready = [&](size_t panel, size_t vectors, size_t next, size_t height) {
+            for (size_t p = panel; !s.gain_hh && p < panel + vectors / G; ++p)
+                for (size_t i = next; i < next + height; ++i) begin(t, i, p);
         };
         multiply(packed, all, first, t % 2, ready, done);
         if (together) team.meet();
@@ -143,19 +147,10 @@ class Forward {
         }
     }
 
-    // Adds to `out` the products of `weights` with the first of `rows`; ready(panel, i) precedes
-    // and done(panel, i) follows each.
-    template <class Ready, class Done>
-    void multiply(const Packed<T>& weights, size_t count, T* out, bool back, Ready ready,
-                  Done done) {
-        const auto all = [](auto each) {
-            return [=](size_t panel, size_t vectors, size_t first, size_t height) {
-                for (size_t p = panel; p < panel + vectors / G; ++p)
-                    for (size_t i = first; i < first + height; ++i) each(p, i);
-            };
-        };
-        ELMAN_ISA::multiply(weights, split, rows.data(), count, out, stride, back, all(ready),
-                            all(done));
+    // Adds to `out` the products of `weights` with the first of `rows`, see multiply.h.
+    void multiply(const Packed<T>& weights, size_t count, T* out, bool back, auto ready,
+                  auto done) {
+        ELMAN_ISA::multiply(weights, split, rows.data(), count, out, stride, back, ready, done);
     }
 
     // The input part of as many timesteps as fit, from the i-th on, once the last are used up.
@@ -169,8 +164,11 @@ class Forward {
                 if (s.x) rows[count] = s.x + s.place(t, share.row_at(r)) * s.inputs;
         }
         base = 0;
-        const auto ready = [&](size_t panel, size_t r) { set_biases(panel, r); };
-        if (s.x) multiply(packed_x, count, u.get(), i % 2, ready, [](size_t, size_t) {});
+        const auto ready = [&](size_t panel, size_t vectors, size_t next, size_t height) {
+            for (size_t p = panel; p < panel + vectors / G; ++p)
+                for (size_t r = next; r < next + height; ++r) set_biases(p, r);
+        };
+        if (s.x) multiply(packed_x, count, u.get(), i % 2, ready, [](auto...) {});
         for (count = 0; s.gain_ih && i < piece_end; ++i)
             for (size_t r = 0; r < share.rows(s.active[s.time(i)]); ++r, ++count)
                 normalise_a(s.row(s.time(i), share.row_at(r)), u.get() + count * stride);
@@ -241,10 +239,16 @@ class Forward {
         }
         if constexpr (lstm) {
             for (size_t g = 0; g < G; ++g) v[g] += w[g];
-            Vec<T> p[3] = {};
-            for (size_t g = 0; s.peephole && g < 3; ++g)
-                p[g] = load<T>(s.peephole + g * s.units + col, n);
-            store<T>(s.c + at, C::template activate<T>(v, p, load<T>(past_c[b] + col, n)), n);
+            const Vec<T> old = load<T>(past_c[b] + col, n);
+            Vec<T> c;
+            if (s.peephole) {
+                Vec<T> p[3];
+                for (size_t g = 0; g < 3; ++g) p[g] = load<T>(s.peephole + g * s.units + col, n);
+                c = C::template activate<T>(v, p, old);
+            } else {
+                c = C::template activate<T>(v, nullptr, old);  // o need not wait for c
+            }
+            store<T>(s.c + at, c, n);
         } else if constexpr (gru) {
             if (!s.gain_hh) v[2] = load<T>(apart_at(i, panel));
             const Vec<T> old = load<T>(past[b * s.order] + col, n);

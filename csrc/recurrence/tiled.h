@@ -113,7 +113,7 @@ void add_products(const uint16_t* w, size_t tiles, const uint16_t* x, size_t hei
     const size_t count = (height + tile_rows<V> - 1) / tile_rows<V>;
     for (size_t i = 0; i < count; ++i) {
         const size_t first = height * i / count;
-        constant<tile_rows<V>>(height * (i + 1) / count - first, [&](auto R) {
+        constant<tile_rows<V> >(height * (i + 1) / count - first, [&](auto R) {
             dots<V, R.value>(w, tiles, x + first * tile_depth, out + first * stride, stride);
         });
     }

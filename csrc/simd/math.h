@@ -89,9 +89,7 @@ ELMAN_INLINE Vec<T> scaled(Vec<T> v, Vec<T> n) {
 template <class T>
 ELMAN_INLINE Vec<T> exp(Vec<T> v) {
     using R = Reduction<T>;
-    v = v < R::lowest ? broadcast<T>(R::lowest) : v;  // a comparison with NaN leaves it
-    v = v > R::highest ? broadcast<T>(R::highest) : v;
-    const Reduced<T> e = reduce<T>(v);
+    const Reduced<T> e = reduce<T>(at_most<T>(R::highest, at_least<T>(R::lowest, v)));
     return scaled<T>(e.p + T(1), e.n);
 }
 
@@ -104,9 +102,8 @@ ELMAN_INLINE Vec<T> sigmoid(Vec<T> v) {
 template <class T>
 ELMAN_INLINE Vec<T> tanh(Vec<T> v) {
     using R = Reduction<T>;
-    Vec<T> w = T(-2) * magnitude<T>(v);
-    w = w < R::flat ? broadcast<T>(R::flat) : w;
-    const Reduced<T> e = reduce<T>(w);
+    const Vec<T> w = T(-2) * magnitude<T>(v);
+    const Reduced<T> e = reduce<T>(at_least<T>(R::flat, w));
     const Vec<T> scale = scaled<T>(broadcast<T>(1), e.n);
     const Vec<T> t = scale * e.p + (scale - T(1));
     const Vec<T> size = magnitude<T>(t / (T(2) + t));

@@ -110,6 +110,40 @@ ELMAN_INLINE Vec<T> magnitude(Vec<T> v) {
     return (Vec<T>)((Vec<Int<T>>)v & ~broadcast<Int<T>>(sign));
 }
 
+// v where it is not below, or above, a bound; NaN stays NaN, since the instructions give their
+// second operand where one of both is no number.
+template <class T>
+ELMAN_INLINE Vec<T> at_least(T bound, Vec<T> v) {
+    const Vec<T> all = broadcast<T>(bound);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm512_maskz_max_ps(0xFFFF, (__m512)all, (__m512)v);
+    if constexpr (sizeof(T) == 8)
+        return (Vec<T>)_mm512_maskz_max_pd(0xFF, (__m512d)all, (__m512d)v);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm256_max_ps((__m256)all, (__m256)v);
+    if constexpr (sizeof(T) == 8) return (Vec<T>)_mm256_max_pd((__m256d)all, (__m256d)v);
+#else
+    return v < all ? all : v;
+#endif
+}
+
+template <class T>
+ELMAN_INLINE Vec<T> at_most(T bound, Vec<T> v) {
+    const Vec<T> all = broadcast<T>(bound);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm512_maskz_min_ps(0xFFFF, (__m512)all, (__m512)v);
+    if constexpr (sizeof(T) == 8)
+        return (Vec<T>)_mm512_maskz_min_pd(0xFF, (__m512d)all, (__m512d)v);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm256_min_ps((__m256)all, (__m256)v);
+    if constexpr (sizeof(T) == 8) return (Vec<T>)_mm256_min_pd((__m256d)all, (__m256d)v);
+#else
+    return v > all ? all : v;
+#endif
+}
+
 // Lanes of a, and behind them of b.
 template <class T, size_t... lane>
 ELMAN_INLINE Vec<T> choose(Vec<T> a, Vec<T> b) {
