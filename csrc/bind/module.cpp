@@ -41,7 +41,6 @@ NB_MODULE(_core, module) {
     module.def("isas", &elman::available_isas);
     module.def("isa", [] { return elman::kernels().name; });
     module.def("has_tiles", [] { return elman::kernels().tiles; });
-    module.def("has_bfloat16", [] { return elman::kernels().bfloat16; });
     module.def("apply", &apply<float>, nb::arg("function"), nb::arg("input").noconvert(),
                nb::arg("out").noconvert());
     module.def("apply", &apply<double>, nb::arg("function"), nb::arg("input").noconvert(),

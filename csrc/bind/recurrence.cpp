@@ -158,9 +158,6 @@ void backward(const nb::dict& options, const nb::dict& inputs, const nb::dict& o
     if (d.a) d.u = apart ? need<T>(to, "u", N * G * H) : d.a;
     d.weight_ih = find<T>(to, "weight_ih", G * H * s.inputs);
     d.weight_hh = find<T>(to, "weight_hh", G * H * past);
-    const bool sums = kernels().tiles || (kernels().bfloat16 && s.bfloat16);
-    if ((d.weight_ih || d.weight_hh) && !(sums && sizeof(T) == 4))
-        throw std::invalid_argument("gradients of weights need float32, and tiles or bfloat16");
     d.first_h = need<T>(to, "first_h", s.batch * past);
     if (lstm) d.first_c = need<T>(to, "first_c", s.batch * H);
     if (s.resets) d.initial_h = need<T>(to, "initial_h", s.batch * past);

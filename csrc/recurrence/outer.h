@@ -1,12 +1,12 @@
-// The gradients of the weights on tiles: sums over all timesteps of the gates' gradients times what
-// entered. A thread adds up the gates and the rows that are its own, one piece of time after the
-// other.
+// The gradients of the weights: sums over all timesteps of the gates' gradients times what entered.
+// A thread adds up the gates and the rows that are its own, one piece of time after the other.
 #pragma once
 
 #include <algorithm>
 #include <vector>
 
 #include "memory/pool.h"
+#include "recurrence/product.h"
 #include "recurrence/sequence.h"
 #include "recurrence/share.h"
 #include "recurrence/tiled.h"
@@ -17,69 +17,65 @@ namespace elman::ELMAN_ISA {
 template <class T>
 class Outer {
   public:
-#ifndef __AVX512BF16__
-    Outer(const Sequence<T>&, const Gradients<T>&, const Share<T>&, const Team&) {}
-    void add(size_t, size_t) {}
-    void put() {}
-#else
     Outer(const Sequence<T>& sequence, const Gradients<T>& gradients, const Share<T>& share,
           const Team& team)
         : s(sequence), d(gradients), share(share), team(team) {
-        if constexpr (bfloat16_products<T>) {
-            size_t room = divide(0, s.inputs, d.weight_ih, 0);
-            room = divide(1, s.order * s.units, d.weight_hh, room);
-            if (room == 0) return;
-            total = scratch<float>(room);
-            std::fill_n(total.get(), room, 0.f);
-            columns = scratch<uint16_t>((high + 4 * wide) * numbers);
-        }
+        size_t room = divide(0, s.inputs, d.weight_ih, 0);
+        room = divide(1, s.order * s.units, d.weight_hh, room);
+        if (room == 0) return;
+        total = scratch<T>(room);
+        std::fill_n(total.get(), room, T(0));
     }
 
     // Adds what the timesteps from `first` to before `last` are worth, which a and u still hold.
     void add(size_t first, size_t last) {
-        if constexpr (bfloat16_products<T>) {
-            if (!total) return;
-            list(first, last);
+        if (!total) return;
+        list(first, last);
 #ifdef ELMAN_TILES
+        if constexpr (tiled<T>) {
             shape_tiles(tile_rows_at_once, 1);
             if (!s.bfloat16) return sum<3>();
-#endif
-            sum<1>();
         }
+#endif
+        if constexpr (bfloat16_products<T>)
+            if (s.bfloat16) return sum<1>();
+        sum<0>();
     }
 
     // Writes the sums; those of several threads' rows are added, in turn.
     void put() {
-        if constexpr (bfloat16_products<T>)
-            for (size_t turn = 0; total && turn < (share.by_rows ? team.count : 1); ++turn) {
-                if (!share.by_rows || turn == team.index)
-                    for (const Strip& strip : strips) put(strip, turn == 0);
-                if (share.by_rows) team.meet();
-            }
+        for (size_t turn = 0; total && turn < (share.by_rows ? team.count : 1); ++turn) {
+            if (!share.by_rows || turn == team.index)
+                for (const Strip& strip : strips) put(strip, turn == 0);
+            if (share.by_rows) team.meet();
+        }
     }
 
   private:
-    static constexpr size_t L = lanes<float>;
+    static constexpr size_t L = lanes<T>;
     // What is multiplied at once, for all of it to stay in the cache: vectors of gates, and with
-    // fewer of them more strips of columns; rows.
+    // fewer of them more strips of columns; rows, of numbers as they are or in parts of bfloat16.
     static constexpr size_t high = 32, wide = 5;
     template <int parts>
     static constexpr size_t deep = parts == 1 ? 256 : 128;
-    static constexpr size_t numbers = std::max(deep<1>, 3 * deep<3>) * L;  // for a vector of them
+    template <int parts>
+    static constexpr size_t numbers = std::max(parts, 1) * deep<parts> * L;  // for a vector of them
 
     // Up to four vectors of columns, of x (0) or of the states (1), and where their sums go.
     struct Strip {
         size_t of, first, vectors, width;
-        float* out;
+        T* out;
         size_t total;  // where they are added up: [own gate][column]
     };
-    // Own vectors of gates, from `first` on, and up to which of them x and the states want.
-    struct Gates {
-        const float* gradients;
+    // Own vectors of gates, from `first` on, and up to which of them x and the states want; strips
+    // of columns; rows.
+    struct Block {
+        const T* gradients;
         size_t first, ends[2];
+        size_t strip, last, row, count;
     };
 
-    size_t divide(size_t of, size_t width, float* out, size_t room) {
+    size_t divide(size_t of, size_t width, T* out, size_t room) {
         for (size_t first = 0; out && first < width; first += 4 * L) {
             const size_t vectors = (std::min(width - first, 4 * L) + L - 1) / L;
             strips.push_back({of, first, vectors, width, out, room});
@@ -119,89 +115,128 @@ class Outer {
                     const size_t last = std::min(strip + strip_step, strips.size());
                     const size_t end = std::min(gate + step, own);
                     const size_t middle = std::clamp(alike, gate, end);
-                    const bool finite = split_columns<parts>(strip, last, row, count);
-                    add<parts>({d.a, gate, {end, middle}}, strip, last, row, count, finite);
-                    if (middle < end)
-                        add<parts>({d.u, middle, {middle, end}}, strip, last, row, count, finite);
+                    const Block a{d.a, gate, {end, middle}, strip, last, row, count};
+                    const Block u{d.u, middle, {middle, end}, strip, last, row, count};
+                    const bool finite = split_columns<parts>(a);
+                    add<parts>(a, finite);
+                    if (middle < end) add<parts>(u, finite);
                 }
     }
 
-    // 16 columns of some rows, the k-th at(k), tile after tile, `step` numbers apart. Returns
-    // whether all are finite.
+    // What entered, strip after strip, and behind it the gates' gradients, turned.
+    template <int parts>
+    auto* operands() {
+        auto& room = [&]() -> auto& {
+            if constexpr (parts == 0)
+                return plain;
+            else
+                return codes;
+        }();
+        using Number = std::remove_reference_t<decltype(room[0])>;
+        if (!room) room = scratch<Number>((high + 4 * wide) * numbers<parts>);
+        return room.get();
+    }
+
+    // A vector of columns of some rows, the k-th at(k), as they are multiplied: [row][..][lane],
+    // or, as gates are, [lane][row].
+    template <int parts>
+    bool split(size_t count, size_t n, T* to, size_t step, bool turned, auto at) {
+        for (size_t k = 0; k < count; k += L) {
+            Vec<T> tile[L];
+            for (size_t i = 0; i < L; ++i) tile[i] = row(k + i, L, count, n, at);
+            if (turned) transpose<T>(tile);
+            T* const first = turned ? to + k : to + k * step;
+            for (size_t i = 0; i < L; ++i) store<T>(first + i * step, tile[i]);
+        }
+        return true;
+    }
+
+    // The same in parts of bfloat16, tile after tile, `step` numbers apart. Returns whether all are
+    // finite.
     template <int parts>
     bool split(size_t count, size_t n, uint16_t* to, size_t step, bool turned, auto at) {
         bool finite = true;
-        for (size_t first = 0; first < count; first += tile_depth, to += step)
+        for (size_t k = 0; k < count; k += tile_depth, to += step)
             finite &= split_tile<parts>(
-                [&](size_t k) {
-                    k += first;
-                    if (k + tile_depth < count) __builtin_prefetch(at(k + tile_depth));
-                    return k < count ? load<float>(at(k), n) : Vec<float>{};
-                },
-                to, turned);
+                [&](size_t i) { return row(k + i, tile_depth, count, n, at); }, to, turned);
         return finite;
     }
 
+    // The k-th of `count` rows, zeros behind them. Asks for one that comes `ahead` later.
+    static ELMAN_INLINE Vec<T> row(size_t k, size_t ahead, size_t count, size_t n, auto at) {
+        if (k + ahead < count) __builtin_prefetch(at(k + ahead));
+        return k < count ? load<T>(at(k), n) : Vec<T>{};
+    }
+
     template <int parts>
-    bool split_columns(size_t strip, size_t last, size_t row, size_t count) {
+    bool split_columns(const Block& block) {
+        constexpr size_t tile = parts ? parts * tile_size : L;  // of one vector
         bool finite = true;
-        uint16_t* to = columns.get();
-        for (; strip < last; to += strips[strip++].vectors * numbers)
-            for (size_t v = 0; v < strips[strip].vectors; ++v) {
-                const Strip& each = strips[strip];
-                const size_t col = each.first + v * L;
-                finite &= split<parts>(count, each.width - col, to + v * parts * tile_size,
-                                       each.vectors * parts * tile_size, false,
-                                       [&](size_t k) { return entered[each.of][row + k] + col; });
+        auto* to = operands<parts>();
+        for (size_t i = block.strip; i < block.last; to += strips[i++].vectors * numbers<parts>)
+            for (size_t v = 0; v < strips[i].vectors; ++v) {
+                const Strip& strip = strips[i];
+                const size_t col = strip.first + v * L;
+                const auto at = [&](size_t k) { return entered[strip.of][block.row + k] + col; };
+                finite &= split<parts>(block.count, strip.width - col, to + v * tile,
+                                       strip.vectors * tile, false, at);
             }
         return finite;
     }
 
-    // Adds the products of some rows of gates with those of the columns.
+    // Adds the products of some rows of gates with those of the columns, which are split.
     template <int parts>
-    void add(const Gates& of, size_t strip, size_t last, size_t row, size_t count, bool finite) {
-        const size_t tiles = tiles_in(count);
-        uint16_t* turned = columns.get();
-        for (size_t i = strip; i < last; ++i) turned += strips[i].vectors * numbers;
-        for (size_t v = of.first; v < std::max(of.ends[0], of.ends[1]); ++v)
-            finite &= split<parts>(
-                count, units_at(v), turned + (v - of.first) * tiles * parts * tile_size,
-                parts * tile_size, true,
-                [&](size_t k) { return of.gradients + kept[row + k] + gate_at(v); });
+    void add(const Block& block, bool finite) {
+        const size_t depth = block.count, end = std::max(block.ends[0], block.ends[1]);
+        const size_t vector = parts ? tiles_in(depth) * parts * tile_size : numbers<0>;
+        auto* const columns = operands<parts>();
+        auto* turned = columns;
+        for (size_t i = block.strip; i < block.last; ++i)
+            turned += strips[i].vectors * numbers<parts>;
+        for (size_t v = block.first; v < end; ++v) {
+            const auto at = [&](size_t k) {
+                return block.gradients + kept[block.row + k] + gate_at(v);
+            };
+            finite &= split<parts>(depth, units_at(v), turned + (v - block.first) * vector,
+                                   parts ? parts * tile_size : deep<0>, true, at);
+        }
+        // The parts of what is not finite do not add up to it.
+        if (parts && !finite) return add_plainly(block);
+        if constexpr (parts == 0) {
+            rows.clear();
+            for (size_t i = 0; i < (end - block.first) * L; ++i)
+                rows.push_back(turned + i * deep<0>);
+        }
         const auto nothing = [](auto...) {};
-        const uint16_t* from = columns.get();
-        for (; strip < last; from += strips[strip++].vectors * numbers) {
-            const Strip& each = strips[strip];
-            const size_t high = (of.ends[each.of] - of.first) * L, stride = each.vectors * L;
-            float* const to = total.get() + each.total + of.first * L * stride;
-            if (finite)
-                tile_block<parts>(each.vectors, from, count, turned, high, L, to, stride, nothing,
-                                  nothing, nothing);
+        const auto* from = columns;
+        for (size_t i = block.strip; i < block.last; from += strips[i++].vectors * numbers<parts>) {
+            const Strip& strip = strips[i];
+            const size_t height = (block.ends[strip.of] - block.first) * L;
+            const size_t stride = strip.vectors * L;
+            T* const to = total.get() + strip.total + block.first * L * stride;
+            if constexpr (parts == 0)
+                ELMAN_ISA::block<T>(strip.vectors, from, depth, rows.data(), height, to, stride,
+                                    nothing, nothing);
             else
-                add_plainly(of, each, row, count, high, to);
+                tile_block<parts>(strip.vectors, from, depth, turned, height, L, to, stride,
+                                  nothing, nothing, nothing);
         }
     }
 
-    // The parts of what is not finite do not add up to it.
-    void add_plainly(const Gates& of, const Strip& strip, size_t row, size_t count, size_t high,
-                     float* to) {
-        for (size_t i = 0; i < high; ++i) {
-            const size_t v = of.first + i / L;
-            for (size_t k = 0; k < count && i % L < units_at(v); ++k) {
-                const float gradient = of.gradients[kept[row + k] + gate_at(v) + i % L];
-                const float* const x = entered[strip.of][row + k] + strip.first;
-                for (size_t j = 0; j < strip.vectors * L && strip.first + j < strip.width; ++j)
-                    to[i * strip.vectors * L + j] += gradient * x[j];
-            }
+    void add_plainly(Block block) {
+        for (size_t left = block.count; left > 0; block.row += block.count, left -= block.count) {
+            block.count = std::min(left, deep<0>);
+            split_columns<0>(block);
+            add<0>(block, true);
         }
     }
 
     void put(const Strip& strip, bool first) const {
-        const float* from = total.get() + strip.total;
+        const T* from = total.get() + strip.total;
         const size_t n = std::min(strip.vectors * L, strip.width - strip.first);
         for (size_t i = 0; i < own * L; ++i, from += strip.vectors * L) {
             if (i % L >= units_at(i / L)) continue;
-            float* const to = strip.out + (gate_at(i / L) + i % L) * strip.width + strip.first;
+            T* const to = strip.out + (gate_at(i / L) + i % L) * strip.width + strip.first;
             for (size_t j = 0; j < n; ++j) to[j] = first ? from[j] : to[j] + from[j];
         }
     }
@@ -219,10 +254,9 @@ class Outer {
     const size_t gates = gates_of(s.cell) * s.units, own = gates_of(s.cell) * share.panels();
     std::vector<Strip> strips;
     std::vector<size_t> kept;  // where the gradients of the rows are, and what entered
-    std::vector<const T*> entered[2];
-    Scratch<float> total;
-    Scratch<uint16_t> columns;  // what entered, and behind it the gates' gradients, turned
-#endif
+    std::vector<const T*> entered[2], rows;
+    Scratch<T> total, plain;
+    Scratch<uint16_t> codes;
 };
 
 }  // namespace elman::ELMAN_ISA

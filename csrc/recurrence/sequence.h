@@ -86,7 +86,7 @@ struct Gradients {
     // the piece behind it.
     T *a, *u;
     const size_t* start;       // [running]
-    T *weight_ih, *weight_hh;  // as the parameters, only where there are tiles
+    T *weight_ih, *weight_hh;  // as the parameters, the former only where the forward pass had x
     T *first_h, *first_c;      // (k, B, H), (B, H)
     T *initial_h, *initial_c;  // (k, B, H), (B, H); with resets
     T *bias_a, *bias_u, *gain_a, *gain_u, *peephole, *gain_c, *bias_c;  // as the parameters

@@ -37,7 +37,6 @@ struct Kernels : Routines<float>, Routines<double> {
     size_t vector_bytes;
     size_t int8_group;  // how many inputs one instruction takes where weights have 8 bits
     bool tiles;         // weights in bfloat16 are whole tiles, see simd/tiles.h
-    bool bfloat16;      // layers through time multiply numbers rounded to it sooner than others
 
     static const Kernels baseline, avx2, avx512, avx512vnni, avx512bf16, amx;
 };

@@ -12,12 +12,6 @@
 
 namespace elman::ELMAN_ISA {
 
-constexpr size_t tile_rows_at_once = 16, tile_size = tile_rows_at_once * tile_depth;
-
-constexpr size_t tiles_in(size_t inputs) {
-    return (inputs + tile_depth - 1) / tile_depth;
-}
-
 // 32 numbers, rounded to nearest, ties to even.
 ELMAN_INLINE void narrow(Vec<float> first, Vec<float> second, uint16_t* to) {
     const __m512bh both = _mm512_cvtne2ps_pbh((__m512)second, (__m512)first);

@@ -40,10 +40,14 @@ constexpr size_t padded(size_t size) {
     return (size + 15) / 16 * 16;
 }
 
-// How many inputs one tile of bfloat16 weights takes, where there are tiles, and a row of codes.
-constexpr size_t tile_depth = 32;
+// A tile of bfloat16, where there are tiles, and a row of codes.
+constexpr size_t tile_depth = 32, tile_rows_at_once = 16;  // inputs, and rows or units
+constexpr size_t tile_size = tile_rows_at_once * tile_depth;
+constexpr size_t tiles_in(size_t inputs) {
+    return (inputs + tile_depth - 1) / tile_depth;
+}
 constexpr size_t code_row(size_t size) {
-    return (size + tile_depth - 1) / tile_depth * tile_depth;
+    return tiles_in(size) * tile_depth;
 }
 
 // What belongs to a_t, the products with x, or to u_t, those with the past.

@@ -44,7 +44,6 @@ constexpr Kernels table = {
     ELMAN_VECTOR_BYTES,
     Int8::group,
     tiled<float>,
-    bfloat16_products<float>,
 };
 
 }  // namespace elman::ELMAN_ISA

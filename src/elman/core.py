@@ -44,21 +44,11 @@ def is_built() -> bool:
 
 def has_tiles() -> bool:
     """Whether the core multiplies on the tiles of AMX; no, where the first call will fail."""
-    return _has("has_tiles")
-
-
-def has_bfloat16() -> bool:
-    """Whether the core has products of its own for numbers rounded to bfloat16, with or without
-    tiles; no, where the first call will fail."""
-    return _has("has_bfloat16")
-
-
-def _has(what: str) -> bool:
     try:
         core = native() if is_built() else None
     except UsageError:
         return False
-    return core is not None and bool(getattr(core, what)())
+    return core is not None and bool(core.has_tiles())
 
 
 def cores() -> int:

@@ -17,7 +17,7 @@ from nn.configured import (
 from torch import Tensor
 
 from elman import nn
-from elman.core import has_tiles, is_built
+from elman.core import is_built
 
 T, B, D, H = 50, 4, 3, 16
 every_way = pytest.mark.parametrize("ways", WAYS.values(), ids=WAYS)
@@ -29,7 +29,7 @@ KEPT: dict[str, tuple[str, dict[str, Any], tuple[str, ...], float]] = {
     "gru": ("GRU", {}, (), 3 + 1 + 1),
     "lstm": ("LSTM", {}, (), 4 + 1 + 1),
     "lstm-resets": ("LSTM", {}, ("resets",), 4 + 1 + 1 + 1),
-    "lstm-lengths": ("LSTM", {}, ("lengths",), 4 + 1 + 1 + (not has_tiles())),
+    "lstm-lengths": ("LSTM", {}, ("lengths",), 4 + 1 + 1),
     "lstm-dropout": ("LSTM", {"recurrent_dropout": 0.5}, (), 4 + 1 + 1 + 1),
     "lstm-zoneout": ("LSTM", {"zoneout": 0.5}, (), 4 + 1 + 1 + 2),
     "tanh-norm": ("RNN", {"layer_norm": True}, (), 1 + 2),

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.core import has_bfloat16, has_tiles, is_built
+from elman.core import is_built
 from elman.nn import loop, operators, traced, transformed
 from elman.nn.call import STATES, Call, gradients, keep
 from elman.nn.cells import Parameters, State
@@ -14,7 +14,6 @@ from elman.nn.loop import Conditions
 from elman.spec import LayerSpec
 
 _BUILT = is_built()
-_TILES, _BFLOAT16 = has_tiles(), has_bfloat16()  # constants, for whoever traces
 _DTYPES = (torch.float32, torch.float64)
 
 
@@ -52,9 +51,8 @@ def run(
     saving = torch.is_grad_enabled() and (
         any(t.requires_grad for t in tensors) or (seen and traced.transformed())
     )
-    words = ("relu", "reverse", "saving", "bfloat16", "products")
-    products = _BFLOAT16 if narrow else _TILES
-    hold = (spec.nonlinearity == "relu", reverse, saving, narrow, products)
+    words = ("relu", "reverse", "saving", "bfloat16")
+    hold = (spec.nonlinearity == "relu", reverse, saving, narrow)
     flags = " ".join(word for word, holds in zip(words, hold, strict=True) if holds)
     call = Call(spec.cell, spec.order, flags, " ".join(given))
     if saving or seen:

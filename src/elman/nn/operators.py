@@ -1,19 +1,18 @@
 """One layer through time on the native core: what the two PyTorch operators compute.
 
 :mod:`elman.nn.traced` makes operators of :func:`forward` and :func:`backward`. The core gets arrays
-by pointer and is linked to no version of PyTorch. What runs in order is the core's, and so is
-``W_ih x``, which it computes piece by piece. The sums over all timesteps that are the gradients of
-the weights are its work with AMX, or rounded to bfloat16 where the processor multiplies that; else
-they are PyTorch's matrix products. So is the input part where it is very wide, or rounded to
-bfloat16 that the processor does not multiply.
+by pointer and is linked to no version of PyTorch. What runs in order is the core's, and so are
+``W_ih x``, which it computes piece by piece, and the sums over all timesteps that are the gradients
+of the weights. Only the input part is PyTorch's matrix product where it is very wide, and for the
+one row of a normalised layer.
 
 Tensors come by name. In are ``x`` (T, B, D), the parameters of ``LayerSpec.parameter_shapes``
 without the initial states, and, k being the order, ``first_h`` (k, B, H), ``first_c`` (B, H), with
 resets ``initial_h``, ``initial_c`` and ``resets`` (T, B) uint8, and ``lengths`` (B,) int64,
 ``mask`` (B, k*H), ``keep_h`` and ``keep_c`` (T, B, H) or (H,). Out are those of :func:`results`.
-Flags of a call: "relu", "reverse", "saving" where a backward pass may follow, "bfloat16" where
-matrix products round to it, and "products" where they are all the core's, sums over time included:
-what an operator returns follows from its arguments, since graphs are kept.
+Flags of a call: "relu", "reverse", "saving" where a backward pass may follow, and "bfloat16" where
+matrix products may round to it. What an operator returns follows from its arguments alone, since
+graphs are kept.
 """
 
 import os
@@ -32,7 +31,6 @@ from elman.spec import CELLS
 Shapes = dict[str, tuple[int, ...]]
 
 _NAMES = {t: str(t).removeprefix("torch.") for t in (torch.float32, torch.float64, torch.bfloat16)}
-# The parameters whose gradients the core adds up itself.
 _STATES = ("first_h", "first_c", "initial_h", "initial_c")
 _ALONE = 1 << 20  # multiplications that are over sooner than another thread is awake
 _WIDEST = 2048  # inputs: the core reads all weights of a few units at once, from its cache
@@ -49,8 +47,7 @@ def results(call: Call, given: Named) -> Shapes:
 
     Memory kept for the backward pass, in numbers a timestep, sequence and unit, ``h`` (which the
     caller has anyway) and ``c`` among them: Elman 1, GRU 5, LSTM 6; k more with ``mask``, with
-    ``resets`` or with an order k above 1, and with ``lengths`` where there is no AMX; 1 more for
-    Elman with zoneout. With layer normalisation, which the gates are found again from, Elman 3, GRU
+    ``resets`` or with an order k above 1; 1 more for Elman with zoneout. With layer normalisation, which the gates are found again from, Elman 3, GRU
     7, LSTM 11. G more with very many inputs, where there are no gates of the cell's own.
     One float32 LSTM step of H units is (4 + 1 + 1) * H * 4 bytes.
     """
@@ -61,12 +58,10 @@ def results(call: Call, given: Named) -> Shapes:
     shapes: Shapes = {"h": (steps, batch, units), "last_h": (order, batch, units)}
     if lstm:
         shapes |= {"c": (steps, batch, units), "last_c": (batch, units)}
-    in_core, saving = _in_core(flags, given), "saving" in flags
+    in_core, saving = _in_core(given), "saving" in flags
     if not in_core or (saving and not norm and (cell != "elman" or "keep_h" in given)):
         shapes["gates"] = (rows, width)
-    apart = not _sums_in_core(flags, given)  # else the core finds the states that entered by itself
-    chosen = saving and ("resets" in given or ("lengths" in given and apart))
-    if order > 1 or "mask" in given or chosen:
+    if order > 1 or "mask" in given or (saving and "resets" in given):
         shapes["entering"] = (rows, past)
     if cell == "gru" and saving and not norm:
         shapes["inner"] = (rows, units)
@@ -85,7 +80,7 @@ def forward(call: Call, given: Named) -> Named:
     out = {name: _empty(shape, x.dtype) for name, shape in results(call, given).items()}
     rows = _valid_rows(given)
     here = _only(out, rows)
-    if not _in_core(call.flags, given):
+    if not _in_core(given):
         _product(_rows_of(x, rows), given["weight_ih"].t(), call.flags, out=here["gates"])
     run = _core().forward64 if x.dtype == torch.float64 else _core().forward32
     run(_options(call, given), _lent(given), _lent(here))
@@ -100,8 +95,8 @@ def backward(call: Call, tensors: Sequence[Tensor], wanted: str) -> list[Tensor]
     kept = _only(kept, rows)
     d = {n: _empty(given[n].shape, x.dtype) for n in given if n in _SUMMED + _STATES}
     large = {"x", "weight_ih", "weight_hh"}.intersection(wants)
-    d |= {n: _empty(given[n].shape, x.dtype) for n in large & _found_in_core(flags, given)}
-    left = large.difference(d)
+    left = set() if _in_core(given) else large - {"weight_hh"}
+    d |= {n: _empty(given[n].shape, x.dtype) for n in large - left}
     if left or "a" in wants:  # else the core keeps no more of them than it needs at once
         used = len(x) * x.shape[1] if rows is None else len(rows)
         d["a"] = _empty((used, given["weight_hh"].shape[0]), x.dtype)
@@ -110,35 +105,14 @@ def backward(call: Call, tensors: Sequence[Tensor], wanted: str) -> list[Tensor]
     run = _core().backward64 if x.dtype == torch.float64 else _core().backward32
     arrays = (_lent(each) for each in (given, kept, incoming, d))
     run(_options(call, given), *arrays)
-    if left and "bfloat16" in flags:  # once for all products
-        same = d["u"] is d["a"]
+    if left and "bfloat16" in flags:  # once for both products
         d["a"] = _narrow(d["a"])
-        d["u"] = d["a"] if same else _narrow(d["u"])
-    if "weight_ih" in left:
-        d["weight_ih"] = _outer(d["a"], _rows_of(x, rows), flags)
-    if "weight_hh" in left:
-        d["weight_hh"] = _of_recurrent_weight(d["u"], given, kept, flags)
+    if "weight_ih" in left:  # up to 1.8 times as fast as the other way round
+        product = _product(_rows_of(x, rows).t(), d["a"], flags)
+        d["weight_ih"] = product.t().contiguous()
     if "x" in left:
         d["x"] = _of_input(d["a"], given, rows, flags)
     return [d[name] for name in wants]
-
-
-def _of_recurrent_weight(d_u: Tensor, given: Named, kept: Named, flags: str) -> Tensor:
-    """The sum over all timesteps of dL/du_t times what entered."""
-    if "entering" in kept:
-        return _outer(d_u, kept["entering"], flags)
-    first, h = given["first_h"][0], kept["h"].flatten(0, 1)
-    batch = len(first)
-    if "reverse" in flags:
-        inner, border, before = d_u[:-batch], d_u[-batch:], h[batch:]
-    else:
-        inner, border, before = d_u[batch:], d_u[:batch], h[:-batch]
-    return _outer(inner, before, flags).add_(_outer(border, first, flags))
-
-
-def _outer(rows: Tensor, columns: Tensor, flags: str) -> Tensor:
-    """``rows.T @ columns``; the matrix product is up to 1.8 times as fast the other way round."""
-    return _product(columns.t(), rows, flags).t().contiguous()
 
 
 def _of_input(d_a: Tensor, given: Named, rows: Tensor | None, flags: str) -> Tensor:
@@ -224,23 +198,11 @@ def _rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
     return flat if rows is None else flat.index_select(0, rows)
 
 
-def _in_core(flags: str, given: Named) -> bool:
+def _in_core(given: Named) -> bool:
     """Whether the core multiplies ``W_ih x`` itself, piece by piece where it needs it."""
-    exact = "bfloat16" not in flags or "products" in flags
     # One row of a normalised layer is one thread's; PyTorch's product is everybody's.
     shared = "norm_ih" not in given or given["x"].shape[1] > 1
-    return exact and shared and given["x"].shape[2] <= _WIDEST
-
-
-def _sums_in_core(flags: str, given: Named) -> bool:
-    """Whether the core adds up the gradients of the weights too."""
-    return "products" in flags and given["x"].dtype == torch.float32
-
-
-def _found_in_core(flags: str, given: Named) -> set[str]:
-    """Which gradients of x and of the weights the core computes."""
-    found = {"x", "weight_ih"} if _in_core(flags, given) else set()
-    return found | {"weight_hh"} if _sums_in_core(flags, given) else found - {"weight_ih"}
+    return shared and given["x"].shape[2] <= _WIDEST
 
 
 def _options(call: Call, given: Named) -> dict[str, str | int | bool]:
@@ -257,7 +219,7 @@ def _options(call: Call, given: Named) -> dict[str, str | int | bool]:
         "reverse": "reverse" in flags,
         "steps": steps,
         "batch": batch,
-        "inputs": x.shape[2] if _in_core(flags, given) else 0,
+        "inputs": x.shape[2] if _in_core(given) else 0,
         "units": width // len(CELLS[cell].gates),
         "saving": "saving" in flags,
         "bfloat16": "bfloat16" in flags,
