@@ -47,8 +47,9 @@ def results(call: Call, given: Named) -> Shapes:
 
     Memory kept for the backward pass, in numbers a timestep, sequence and unit, ``h`` (which the
     caller has anyway) and ``c`` among them: Elman 1, GRU 5, LSTM 6; k more with ``mask``, with
-    ``resets`` or with an order k above 1; 1 more for Elman with zoneout. With layer normalisation, which the gates are found again from, Elman 3, GRU
-    7, LSTM 11. G more with very many inputs, where there are no gates of the cell's own.
+    ``resets`` or with an order k above 1; 1 more for Elman with zoneout. With layer normalisation,
+    which the gates are found again from, Elman 3, GRU 7, LSTM 11. G more with very many inputs,
+    where there are no gates of the cell's own.
     One float32 LSTM step of H units is (4 + 1 + 1) * H * 4 bytes.
     """
     cell, order, flags, _ = call
