@@ -140,8 +140,6 @@ def sequence(chance: random.Random, memory: Memory) -> tuple[dict[str, Any], lis
     incoming = {n: memory.array(out[n].size, dtype) for n in ("h", "c", "last_h", "last_c")}
     gradients = {n: memory.array(a.size, dtype) for n, a in inputs.items() if a.dtype == dtype}
     gradients |= {n: memory.array(rows * width, dtype) for n in ("a", "u")}
-    if not _core.has_tiles() or dtype != np.float32:
-        gradients = {n: a for n, a in gradients.items() if n not in ("weight_ih", "weight_hh")}
     return options, [inputs, out, incoming, gradients], dtype
 
 

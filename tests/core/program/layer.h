@@ -88,16 +88,15 @@ class OnCore {
         d.c = given("c");
         d.last_h = given("last_h");
         d.last_c = given("last_c");
-        const bool sums = elman::kernels().tiles && sizeof(T) == 4;  // else they are PyTorch's
         // Where nobody else needs them the gates' gradients are there for a piece of time only.
-        const size_t rows = s.x && sums ? std::min(N, c.batch + 3) : N;
+        const size_t rows = s.x ? std::min(N, c.batch + 3) : N;
         starts = times.pieces(rows);
         d.start = starts.data();
         d.a = made("d_a", rows * G * H);
         d.u = s.gain_hh || G == 3 ? made("d_u", rows * G * H) : d.a;
         if (s.x) d.x = made("d_x", c.steps * c.batch * c.inputs);
-        if (s.x && sums) d.weight_ih = made("d_weight_ih", G * H * c.inputs);
-        if (sums) d.weight_hh = made("d_weight_hh", G * H * c.order * H);
+        if (s.x) d.weight_ih = made("d_weight_ih", G * H * c.inputs);
+        d.weight_hh = made("d_weight_hh", G * H * c.order * H);
         d.first_h = made("d_first_h", c.order * states);
         if (s.first_c) d.first_c = made("d_first_c", states);
         if (s.resets) d.initial_h = made("d_initial_h", c.order * states);

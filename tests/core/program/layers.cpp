@@ -85,7 +85,7 @@ class Check {
         if (c.gates() == 4) from["c"] = random<T>(generator, naive.h.size(), 1);
         if (c.gates() == 4) from["last_c"] = random<T>(generator, naive.last_c.size(), 1);
         core.backward(from);
-        gradients(core, naive, from, 10 * bound, where);
+        gradients(core, from, 10 * bound, where);
     }
 
   private:
@@ -126,11 +126,11 @@ class Check {
     // Along one random direction an argument, the derivative of the loss, which is the sum of all
     // states times what comes in from above, must be the gradient times the direction.
     template <class T>
-    void gradients(OnCore<T>& core, const Naive& naive, std::map<std::string, std::vector<T>>& from,
-                   double bound, const std::string& where) {
+    void gradients(OnCore<T>& core, std::map<std::string, std::vector<T>>& from, double bound,
+                   const std::string& where) {
         for (auto& [name, values] : in) {
             if (name == "mask" || name.starts_with("keep")) continue;
-            const std::vector<double> gradient = gradient_of(name, core, naive);
+            const std::vector<double> gradient = gradient_of(name, core);
             double found = 0, size = 0, wanted = 0;
             for (size_t i = 0; i < values.size(); ++i) {
                 values[i].slope = std::normal_distribution<double>()(generator);
@@ -152,30 +152,16 @@ class Check {
     }
 
     template <class T>
-    std::vector<double> gradient_of(const std::string& name, OnCore<T>& core, const Naive& naive) {
-        const size_t width = c.gates() * c.units, past = c.order * c.units;
+    std::vector<double> gradient_of(const std::string& name, OnCore<T>& core) {
+        const size_t width = c.gates() * c.units;
         std::vector<double> to(in[name].size(), 0);
         if (name == "x" && !c.inputs)
             core.each_row([&](size_t row, size_t place) {
                 for (size_t r = 0; r < width; ++r)
                     to[place * width + r] = core.d.a[row * width + r];
             });
-        else if (core.a.count("d_" + name))
-            to.assign(core.a["d_" + name].begin(), core.a["d_" + name].end());
-        else if (name == "weight_ih")
-            core.each_row([&](size_t row, size_t place) {
-                for (size_t r = 0; r < width; ++r)
-                    for (size_t k = 0; k < c.inputs; ++k)
-                        to[r * c.inputs + k] +=
-                            core.d.a[row * width + r] * in["x"][place * c.inputs + k].value;
-            });
         else
-            core.each_row([&](size_t row, size_t place) {
-                for (size_t r = 0; r < width; ++r)
-                    for (size_t k = 0; k < past; ++k)
-                        to[r * past + k] +=
-                            core.d.u[row * width + r] * naive.entering[place][k].value;
-            });
+            to.assign(core.a["d_" + name].begin(), core.a["d_" + name].end());
         return to;
     }
 
