@@ -17,6 +17,9 @@ namespace {
 // Tiles are there where the processor has them, the system keeps them for a thread that is not
 // running, and this process asked it to. It is asked once; what it refuses stays away.
 bool has_tiles() {
+#ifdef ELMAN_EMULATED_TILES
+    return __builtin_cpu_supports("avx512bf16");
+#endif
     unsigned a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
     constexpr unsigned needed = 1u << 22 | 1u << 24;  // AMX-BF16, AMX-TILE

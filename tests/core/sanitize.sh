@@ -10,8 +10,12 @@ command -v cmake >/dev/null || { echo "[sanitize] cmake must be installed, found
 export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=4096
 export TSAN_OPTIONS=allocator_may_return_null=1:die_after_fork=0
 
+# Where there is no AMX its code runs on tiles in software.
+grep -qw amx_tile /proc/cpuinfo 2>/dev/null && emulate=OFF || emulate=ON
+
 build() {
-    cmake -S . -B "build/$1" -DELMAN_TESTS=ON -DELMAN_DEV=ON -DELMAN_SANITIZE="$1" >/dev/null
+    cmake -S . -B "build/$1" -DELMAN_TESTS=ON -DELMAN_DEV=ON -DELMAN_SANITIZE="$1" \
+        -DELMAN_EMULATE_TILES=$emulate >/dev/null
     cmake --build "build/$1" --parallel 2
 }
 
